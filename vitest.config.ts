@@ -1,0 +1,26 @@
+import { defineConfig } from "vitest/config";
+
+// Tests read the sources of the packages, so no build has to come first.
+const source = "@mmu-notifier/source";
+
+export default defineConfig({
+  resolve: { conditions: [source, "import", "module", "default"] },
+  ssr: { resolve: { conditions: [source, "node", "import", "module", "default"] } },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts"],
+          benchmark: { include: ["packages/*/bench/**/*.bench.ts"] },
+        },
+      },
+    ],
+    coverage: {
+      provider: "v8",
+      include: ["packages/*/src/**/*.ts"],
+      thresholds: { lines: 80, branches: 80, functions: 80, statements: 80 },
+    },
+  },
+});
