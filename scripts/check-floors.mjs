@@ -177,7 +177,7 @@ function checkReferences(root, from, declared, report) {
       );
     }
   }
-  const rootFile = join(root, "tsconfig.json");
+  const rootFile = join(root, "tsconfig.build.json");
   const listed = JSON.parse(readFileSync(rootFile, "utf8")).references.map(({ path }) => path.replace(/^\.\//, ""));
   if (!listed.includes(from.path)) report(rootFile, 1, `${from.path} is not built; add it to "references"`);
 }

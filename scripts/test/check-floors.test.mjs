@@ -9,7 +9,7 @@ let root;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "floors-"));
-  write("tsconfig.json", JSON.stringify({ references: [] }));
+  write("tsconfig.build.json", JSON.stringify({ references: [] }));
 });
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -117,7 +117,7 @@ describe("the floor rule", () => {
     expect(checkFloors(root)).toEqual([
       expect.stringMatching(/^packages\/core\/tsconfig\.json:1: @mmu-notifier\/bus is a dependency/),
       expect.stringMatching(/^packages\/core\/tsconfig\.json:1: @mmu-notifier\/steps is a reference/),
-      expect.stringMatching(/^tsconfig\.json:1: packages\/core is not built/),
+      expect.stringMatching(/^tsconfig\.build\.json:1: packages\/core is not built/),
     ]);
   });
 });
