@@ -1,1 +1,28 @@
-export {};
+// The machine
+export { Kernel, type KernelOptions } from "./kernel.js";
+export { DEFAULT_CONFIG, type KernelConfig } from "./kernel-config.js";
+export type { KernelEvent } from "./kernel-event.js";
+export { type KernelProfile, since, type UpgradeEventSites, type UpgradeNotification } from "./kernel-profile.js";
+export type { Thread } from "./thread.js";
+
+// Architectures
+export type { Architecture, DescriptorBit, FlushScope, SetAccessFlagsRules } from "./arch/architecture.js";
+export { PteOps } from "./arch/pte-ops.js";
+
+// Page tables, frames, address spaces
+export * from "./pte.js";
+export { FOUR_LEVEL, type Geometry, PAGE_SHIFT, PAGE_SIZE, TINY } from "./geometry.js";
+export { PageTables, PMD_LEVEL, type Ptep, PTE_LEVEL, PUD_LEVEL } from "./page-table.js";
+export * from "./page.js";
+export * from "./vma.js";
+export * from "./mm.js";
+export * from "./file.js";
+export { AnonVmas } from "./anon-vma.js";
+export { Swap } from "./swap.js";
+
+// CPU TLBs
+export { CpuTlbs } from "./tlb/cpu-tlb.js";
+export { Dvm, type DvmParticipant } from "./tlb/dvm.js";
+
+// Errno
+export * from "./errno.js";

@@ -1,0 +1,161 @@
+import { type Lock, lockAt, lockClass, type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
+
+const KIND = 1;
+const SIZE = 2;
+const CACHE = 3;
+const DISK = 4;
+const I_MMAP_LOCK = 5;
+const SEALS = 6;
+const LINKS = 7;
+const RESERVED_HUGE = 8;
+const INODE_STRIDE = 10;
+
+const INODE = 1;
+const MODE = 2;
+const FILE_COUNT = 3;
+const FILE_STRIDE = 4;
+
+/** What an inode is: this decides its fault handlers and its write notification. */
+export const INODE_SHMEM = 1;
+/** A disk file system with page_mkwrite and dirty accounting (ext4). */
+export const INODE_DISK = 2;
+export const INODE_HUGETLB = 3;
+/** A DAX file: insert_pfn with mkwrite, no page cache. */
+export const INODE_DAX = 4;
+/** A device that remaps PFNs without struct page. */
+export const INODE_PFNMAP = 5;
+
+export const FMODE_READ = 1;
+export const FMODE_WRITE = 2;
+export const FMODE_EXEC = 4;
+export const FMODE_APPEND = 8;
+
+export const I_MMAP_CLASS = lockClass("i_mmap_rwsem", "rwsem");
+
+/**
+ * Inodes with their page caches, and the open files that refer to them. A cache slot holds a pfn, a negative swap slot number
+ * for a swapped-out shmem page, or 0. Sizes and offsets are in base pages, also for hugetlbfs.
+ *
+ * @public
+ */
+export class Files {
+  readonly inodes: Segment;
+  readonly files: Segment;
+  readonly #slots: Vectors;
+  readonly #locks: Lock[] = [];
+
+  constructor(memory: Memory, rows = 4) {
+    this.inodes = memory.segment("inodes", INODE_STRIDE, rows);
+    this.files = memory.segment("files", FILE_STRIDE, rows);
+    this.#slots = new Vectors(memory, "page cache", 8);
+  }
+
+  createInode(kind: number, sizePages: number): number {
+    const inode = this.inodes.alloc();
+    const at = inode * INODE_STRIDE;
+    this.inodes.i32[at + KIND] = kind;
+    this.inodes.i32[at + SIZE] = sizePages;
+    this.inodes.i32[at + CACHE] = this.#slots.create();
+    this.inodes.i32[at + DISK] = this.#slots.create();
+    return inode;
+  }
+
+  /** Frees an inode; its cache must be empty. */
+  freeInode(inode: number): void {
+    this.#slots.destroy(this.#inode(inode, CACHE));
+    this.#slots.destroy(this.#inode(inode, DISK));
+    this.inodes.free(inode);
+  }
+
+  /** Opens an inode: a file row with one reference. */
+  open(inode: number, mode: number): number {
+    const file = this.files.alloc();
+    this.files.i32[file * FILE_STRIDE + INODE] = inode;
+    this.files.i32[file * FILE_STRIDE + MODE] = mode;
+    this.files.i32[file * FILE_STRIDE + FILE_COUNT] = 1;
+    this.inodes.i32[inode * INODE_STRIDE + LINKS]!++;
+    return file;
+  }
+
+  get(file: number): void {
+    this.files.i32[file * FILE_STRIDE + FILE_COUNT]!++;
+  }
+
+  /** fput(): the inode number when this was the last reference to the last open file of an inode, else 0. */
+  put(file: number): number {
+    const at = file * FILE_STRIDE;
+    if (--this.files.i32[at + FILE_COUNT]! > 0) return 0;
+    const inode = this.files.i32[at + INODE]!;
+    this.files.free(file);
+    return --this.inodes.i32[inode * INODE_STRIDE + LINKS]! === 0 ? inode : 0;
+  }
+
+  inode(file: number): number {
+    return this.files.i32[file * FILE_STRIDE + INODE]!;
+  }
+
+  mode(file: number): number {
+    return this.files.i32[file * FILE_STRIDE + MODE]!;
+  }
+
+  kind(inode: number): number {
+    return this.#inode(inode, KIND);
+  }
+
+  /** i_size in pages. */
+  size(inode: number): number {
+    return this.#inode(inode, SIZE);
+  }
+
+  setSize(inode: number, pages: number): void {
+    this.inodes.i32[inode * INODE_STRIDE + SIZE] = pages;
+  }
+
+  seals(inode: number): number {
+    return this.#inode(inode, SEALS);
+  }
+
+  setSeals(inode: number, seals: number): void {
+    this.inodes.i32[inode * INODE_STRIDE + SEALS] = seals;
+  }
+
+  /** Huge pages of a hugetlbfs inode that shared mappings reserved and nobody has faulted in yet. */
+  reservedHuge(inode: number): number {
+    return this.#inode(inode, RESERVED_HUGE);
+  }
+
+  setReservedHuge(inode: number, pages: number): void {
+    this.inodes.i32[inode * INODE_STRIDE + RESERVED_HUGE] = pages;
+  }
+
+  iMmapLock(inode: number): Lock {
+    return (this.#locks[inode] ??= lockAt(I_MMAP_CLASS, this.inodes, inode * INODE_STRIDE + I_MMAP_LOCK, `i_mmap_rwsem of inode ${inode}`));
+  }
+
+  /** The cache slot of page `index`: a pfn, a negative swap slot, or 0. */
+  cached(inode: number, index: number): number {
+    return this.#slots.at(this.#inode(inode, CACHE), index);
+  }
+
+  setCached(inode: number, index: number, entry: number): void {
+    this.#slots.set(this.#inode(inode, CACHE), index, entry);
+  }
+
+  /** Slots that a scan of the cache has to look at. */
+  cacheLength(inode: number): number {
+    return this.#slots.length(this.#inode(inode, CACHE));
+  }
+
+  /** What the backing store holds for page `index`; for DAX and PFN maps the pfn itself. */
+  stored(inode: number, index: number): number {
+    return this.#slots.at(this.#inode(inode, DISK), index);
+  }
+
+  setStored(inode: number, index: number, value: number): void {
+    this.#slots.set(this.#inode(inode, DISK), index, value);
+  }
+
+  #inode(inode: number, word: number): number {
+    return this.inodes.i32[inode * INODE_STRIDE + word]!;
+  }
+}

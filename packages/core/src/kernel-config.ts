@@ -1,0 +1,48 @@
+/** What an administrator sets: sysctls, sysfs, boot options, the machine. */
+export interface KernelConfig {
+  readonly cpus: number;
+  /** /sys/kernel/mm/transparent_hugepage/enabled. */
+  readonly thp: "always" | "madvise" | "never";
+  /** transparent_hugepage/use_zero_page. */
+  readonly useZeroPage: boolean;
+  /** fault_around_bytes in pages. */
+  readonly faultAroundPages: number;
+  /** vm.nr_hugepages: hugetlb pages in the pool. */
+  readonly hugetlbPages: number;
+  /** Swap slots; 0 is no swap. */
+  readonly swapSlots: number;
+  /** vm.max_map_count. */
+  readonly maxMapCount: number;
+  /** vm.mmap_min_addr in pages. */
+  readonly mmapMinPage: number;
+  /** CONFIG_MEM_SOFT_DIRTY. */
+  readonly softDirty: boolean;
+  /** NUMA nodes. */
+  readonly nodes: number;
+  /** RLIMIT_MEMLOCK in pages; -1 for none. */
+  readonly memlockLimit: number;
+  /** The task has CAP_IPC_LOCK, CAP_SYS_ADMIN (root). */
+  readonly privileged: boolean;
+  /** Largest folio that the disk file system puts into its cache, as an order. */
+  readonly diskFolioOrder: number;
+  /** Entries of each CPU's TLB; 0 walks on every access. */
+  readonly cpuTlbEntries: number;
+}
+
+/** A small machine with everything a script may want. */
+export const DEFAULT_CONFIG: KernelConfig = {
+  cpus: 1,
+  thp: "madvise",
+  useZeroPage: true,
+  faultAroundPages: 16,
+  hugetlbPages: 64,
+  swapSlots: 262_144,
+  maxMapCount: 65_530,
+  mmapMinPage: 16,
+  softDirty: false,
+  nodes: 1,
+  memlockLimit: -1,
+  privileged: true,
+  diskFolioOrder: 0,
+  cpuTlbEntries: 0,
+};

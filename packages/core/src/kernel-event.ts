@@ -1,0 +1,38 @@
+/** What the mm side reports to observers, in the order it happens. Addresses are in pages unless a name says bytes. */
+export type KernelEvent =
+  | {
+      readonly kind: "page-fault";
+      readonly mm: number;
+      readonly cpu: number;
+      readonly vpn: number;
+      readonly write: boolean;
+      readonly exec: boolean;
+      readonly user: boolean;
+      /** A present entry refused the access (x86 error code bit 0). */
+      readonly present: boolean;
+    }
+  | { readonly kind: "handle-mm-fault"; readonly mm: number; readonly vpn: number; readonly flags: number; readonly result: number }
+  | {
+      readonly kind: "tlb-flush";
+      readonly mm: number;
+      /** First page and page after the last; whole address space when `pages` is -1. */
+      readonly start: number;
+      readonly end: number;
+      /** Entries asked for, in units of the flush stride; -1 for everything. */
+      readonly pages: number;
+      readonly scope: "inner-shareable" | "local" | "none";
+      readonly lastLevelOnly: boolean;
+    }
+  | {
+      readonly kind: "set-access-flags";
+      /** The kernel's function: ptep_, pmdp_, pudp_, huge_ptep_ or contpte_set_access_flags. */
+      readonly fn: string;
+      readonly mm: number;
+      readonly vpn: number;
+      readonly before: number;
+      readonly after: number;
+      readonly dirty: boolean;
+      readonly changed: boolean;
+    }
+  /** A translation gained rights on the same frame. */
+  | { readonly kind: "upgrade"; readonly mm: number; readonly vpn: number; readonly pages: number; readonly site: string };

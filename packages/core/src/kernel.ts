@@ -1,0 +1,95 @@
+import { NotifierBus } from "@mmu-notifier/bus";
+import { type Memory, Scheduler } from "@mmu-notifier/steps";
+import { Observable, type Subscriber } from "rxjs";
+import { AnonVmas } from "./anon-vma.js";
+import type { Architecture } from "./arch/architecture.js";
+import { PteOps } from "./arch/pte-ops.js";
+import { Files } from "./file.js";
+import { FOUR_LEVEL, type Geometry } from "./geometry.js";
+import { DEFAULT_CONFIG, type KernelConfig } from "./kernel-config.js";
+import type { KernelEvent } from "./kernel-event.js";
+import { type KernelProfile, since } from "./kernel-profile.js";
+import { Mms } from "./mm.js";
+import { Pages } from "./page.js";
+import { PageTables } from "./page-table.js";
+import { Swap } from "./swap.js";
+import { CpuTlbs } from "./tlb/cpu-tlb.js";
+import { Dvm } from "./tlb/dvm.js";
+import { Vmas } from "./vma.js";
+
+/** What a kernel is built from. */
+export interface KernelOptions {
+  readonly memory: Memory;
+  readonly profile: KernelProfile;
+  readonly arch: Architecture;
+  readonly geometry?: Geometry;
+  readonly config?: Partial<KernelConfig>;
+}
+
+/**
+ * One booted machine: the tables that all paths work on, and the rules of its kernel and architecture. Paths are functions
+ * that take it first.
+ *
+ * @public
+ */
+export class Kernel {
+  readonly memory: Memory;
+  readonly profile: KernelProfile;
+  readonly arch: Architecture;
+  readonly config: KernelConfig;
+  readonly pte: PteOps;
+  readonly tables: PageTables;
+  readonly pages: Pages;
+  readonly vmas: Vmas;
+  readonly mms: Mms;
+  readonly files: Files;
+  readonly anonVmas: AnonVmas;
+  readonly swap: Swap;
+  readonly bus: NotifierBus;
+  /** TLBs of the CPUs. */
+  readonly tlbs: CpuTlbs;
+  /** The interconnect that carries broadcast TLB maintenance to other agents. */
+  readonly dvm: Dvm;
+  readonly scheduler = new Scheduler();
+  /** What happens, for observers; costs nothing while nobody is subscribed. */
+  readonly events: Observable<KernelEvent>;
+  readonly #observers: Subscriber<KernelEvent>[] = [];
+
+  constructor({ memory, profile, arch, geometry = FOUR_LEVEL, config = {} }: KernelOptions) {
+    this.memory = memory;
+    this.profile = profile;
+    this.arch = arch;
+    this.config = { ...DEFAULT_CONFIG, ...config };
+    this.pte = new PteOps(arch, { mkwriteNeedsDirty: since(profile, 6, 12) });
+    this.tables = new PageTables(memory, geometry);
+    this.pages = new Pages(memory);
+    this.vmas = new Vmas(memory);
+    this.mms = new Mms(memory);
+    this.files = new Files(memory);
+    this.anonVmas = new AnonVmas(memory);
+    this.swap = new Swap(memory);
+    this.bus = new NotifierBus(memory, {
+      hook: profile.hook,
+      hookFromRangeEnd: profile.hookFromRangeEnd,
+      rejectsMixedOps: profile.rejectsMixedOps,
+      hasChangePte: profile.hasChangePte,
+      hasUpgradeEvent: profile.upgradeEvent !== undefined,
+    });
+    this.tlbs = new CpuTlbs(memory, this.config.cpus, this.config.cpuTlbEntries);
+    this.dvm = new Dvm();
+    this.events = new Observable((subscriber) => {
+      this.#observers.push(subscriber);
+      return () => this.#observers.splice(this.#observers.indexOf(subscriber), 1);
+    });
+  }
+
+  /** True while somebody watches {@link events}; test it before building an event. */
+  get observed(): boolean {
+    return this.#observers.length > 0;
+  }
+
+  /** Hands an event to the observers; to be called inside the step that did it. */
+  emit(event: KernelEvent): void {
+    for (const observer of this.#observers) observer.next(event);
+  }
+}
