@@ -21,7 +21,8 @@ export interface Task {
 class RunningTask implements Task {
   next: Step | undefined;
   done = false;
-  value: unknown = undefined;
+  /** Driven by {@link Scheduler.run} itself, not by others. */
+  driven = false;
   path: Path<unknown>;
 
   constructor(
@@ -78,6 +79,7 @@ export class Scheduler {
    */
   run<R>(path: Path<R>, name = "task"): R {
     const task = this.#create(name, path as Path<unknown>, undefined);
+    task.driven = true;
     this.#tasks.push(task);
     try {
       let value = 0;
@@ -106,7 +108,7 @@ export class Scheduler {
 
   /** Lets the spawned tasks run until none can move: hardware finishes what it was given. */
   settle(): void {
-    while (this.#moveOthers(undefined));
+    while (this.#moveOthers());
   }
 
   #create(name: string, path: Path<unknown>, again: (() => Path<unknown>) | undefined): RunningTask {
@@ -117,15 +119,15 @@ export class Scheduler {
 
   #waitUntilReady(task: RunningTask, wanted: Step): void {
     while (!wanted.ready!(task.id)) {
-      if (!this.#moveOthers(task)) throw this.#deadlock(task, wanted);
+      if (!this.#moveOthers()) throw this.#deadlock(task, wanted);
     }
   }
 
-  /** One step of each other task that can move; false when none could. */
-  #moveOthers(except: RunningTask | undefined): boolean {
+  /** One step of each spawned task that can move; false when none could. */
+  #moveOthers(): boolean {
     let moved = false;
     for (const task of [...this.#tasks]) {
-      if (task === except || task.done) continue;
+      if (task.driven || task.done) continue;
       if (this.#advance(task)) moved = true;
     }
     return moved;
