@@ -5,8 +5,11 @@ export type { KernelEvent } from "./kernel-event.js";
 export { type KernelProfile, since, type UpgradeEventSites, type UpgradeNotification } from "./kernel-profile.js";
 export type { Thread } from "./thread.js";
 
-// Architectures
-export type { Architecture, DescriptorBit, FlushScope, SetAccessFlagsRules } from "./arch/architecture.js";
+// Architectures and kernels by name
+export type { Architecture, DescriptorBit, FlushRules, FlushScope, SetAccessFlagsRules } from "./arch/architecture.js";
+export { architectures } from "./arch/architectures.js";
+export { architecture, kernelProfile } from "./profiles/lookup.js";
+export { kernelProfiles } from "./profiles/profiles.js";
 export { PteOps } from "./arch/pte-ops.js";
 
 // Page tables, frames, address spaces
@@ -20,7 +23,10 @@ export * from "./file.js";
 export { AnonVmas } from "./anon-vma.js";
 export { Swap } from "./swap.js";
 
-// CPU TLBs
+// CPU TLBs and their flushes
+export { archFlushNotifies, type FlushOptions, flushTlbMm, flushTlbPage, flushTlbPageLocal, flushTlbPageNosync, flushTlbRange } from "./tlb/flush.js";
+export { MmuGather, tlbGatherMmu, tlbGatherMmuFullmm } from "./tlb/mmu-gather.js";
+export * from "./tlb/ptep.js";
 export { CpuTlbs } from "./tlb/cpu-tlb.js";
 export { Dvm, type DvmParticipant } from "./tlb/dvm.js";
 

@@ -1,3 +1,5 @@
+import type { FlushScope } from "./arch/architecture.js";
+
 /** What the mm side reports to observers, in the order it happens. Addresses are in pages unless a name says bytes. */
 export type KernelEvent =
   | {
@@ -20,7 +22,7 @@ export type KernelEvent =
       readonly end: number;
       /** Entries asked for, in units of the flush stride; -1 for everything. */
       readonly pages: number;
-      readonly scope: "inner-shareable" | "local" | "none";
+      readonly scope: FlushScope;
       readonly lastLevelOnly: boolean;
     }
   | {

@@ -40,10 +40,30 @@ export interface KernelProfile {
   readonly upgradeEvent: UpgradeEventSites | undefined;
   /** The event is sent only when a present entry gained a hardware right, not whenever ptep_set_access_flags() says so. */
   readonly upgradeEventOnlyWhenGained: boolean;
-  /** Reach of the arm64 flush on an upgrade: broadcast up to v6.x, local from v7.0. */
+  /** Reach of arm64's flush in ptep_set_access_flags(), and whether flush_tlb_fix_spurious_fault() flushes locally: broadcast and no up to v6.19, local and yes since v7.0. */
   readonly arm64UpgradeFlush: "inner-shareable" | "local";
-  /** Level whose boundaries cut mprotect's ranges: PMD loop (up to v6.10) or PUD loop. */
+  /** Boundaries that cut mprotect's ranges: change_pmd_range() up to v6.10, change_pud_range() since v6.11. */
   readonly mprotectRangeLevel: "pmd" | "pud";
+  /** Event of unmap_hugepage_range() (truncation, hole punch): UNMAP up to v6.2, CLEAR since v6.3. */
+  readonly hugetlbTruncateEvent: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR";
+  /** __unmap_hugepage_range() sends its own range inside the caller's (munmap, MADV_DONTNEED): up to v6.1. */
+  readonly hugetlbNestedRange: boolean;
+  /** Event of __oom_reap_task_mm() (process_mrelease): UNMAP up to v6.19, CLEAR since v7.0. */
+  readonly oomReapEvent: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR";
+  /** userfaultfd_unregister() takes write protection away with a range event: not in v5.10. */
+  readonly uffdUnregisterResolves: boolean;
+  /** What arm64 does with userfaultfd write protection: registers and protects nothing (v5.10), refuses (v6.1 to v6.9), works (since v6.10). */
+  readonly arm64UffdWp: "ignored" | "refused" | "works";
+  /** Event of write-protecting a DAX page for writeback: CLEAR up to v5.10, PROTECTION_PAGE since. */
+  readonly daxWriteProtectEvent: "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE";
+  /** folio_referenced() asks secondary MMUs with clear_flush_young for each page it reclaims; the multi-generational LRU of later builds does not. */
+  readonly reclaimAges: boolean;
+  /** Faults try the per-VMA lock before mmap_lock: never, for anonymous VMAs (v6.4, v6.5), for all (since v6.6). */
+  readonly perVmaLock: "no" | "anon" | "all";
+  /** The arm64 contpte layer folds runs of 16 entries: since v6.9. */
+  readonly contpte: boolean;
+  /** pte_mkwrite() of arm64 leaves a clean entry read-only to hardware: since v6.12.y. */
+  readonly arm64MkwriteNeedsDirty: boolean;
 }
 
 /** True when the profile is of version `major.minor` or newer. */

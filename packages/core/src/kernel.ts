@@ -8,7 +8,7 @@ import { Files } from "./file.js";
 import { FOUR_LEVEL, type Geometry } from "./geometry.js";
 import { DEFAULT_CONFIG, type KernelConfig } from "./kernel-config.js";
 import type { KernelEvent } from "./kernel-event.js";
-import { type KernelProfile, since } from "./kernel-profile.js";
+import type { KernelProfile } from "./kernel-profile.js";
 import { Mms } from "./mm.js";
 import { Pages } from "./page.js";
 import { PageTables } from "./page-table.js";
@@ -60,7 +60,7 @@ export class Kernel {
     this.profile = profile;
     this.arch = arch;
     this.config = { ...DEFAULT_CONFIG, ...config };
-    this.pte = new PteOps(arch, { mkwriteNeedsDirty: since(profile, 6, 12) });
+    this.pte = new PteOps(arch, { mkwriteNeedsDirty: profile.arm64MkwriteNeedsDirty });
     this.tables = new PageTables(memory, geometry);
     this.pages = new Pages(memory);
     this.vmas = new Vmas(memory);

@@ -1,12 +1,20 @@
 import type { Pte } from "../pte.js";
 
-/** How far a TLB invalidation reaches: every agent of the inner-shareable domain, this CPU only, or nobody. */
-export type FlushScope = "inner-shareable" | "local" | "none";
+/**
+ * How far a TLB invalidation reaches: every agent of the inner-shareable domain (broadcast, devices with BTM included), every
+ * CPU by interrupt and no device, this CPU only, or nobody.
+ */
+export type FlushScope = "inner-shareable" | "cpus" | "local" | "none";
 
-/** What ptep_set_access_flags() does, as data (KMM reference: the table of architectures). */
+/** What ptep_set_access_flags() does, as data. */
 export interface SetAccessFlagsRules {
   /** When the entry is written: whenever it differs, or only if it differs and `dirty` is asked for. */
   readonly writes: "changed" | "changed-and-dirty";
+  /**
+   * What is written: `merge` ORs the new rights into the entry as it is then, so that bits set by hardware meanwhile stay
+   * (arm64's cmpxchg); `replace` stores the wanted entry.
+   */
+  readonly store: "merge" | "replace";
   /** When a TLB flush of the page follows: never, when the entry changed, or when it changed and `dirty`. */
   readonly flush: "none" | "changed" | "changed-and-dirty";
   /** What is returned: whether the entry changed, or always true. */
@@ -15,6 +23,33 @@ export interface SetAccessFlagsRules {
   readonly updateMmuCache: "nothing" | "local-flush" | "preload";
   /** flush_tlb_fix_spurious_fault(). */
   readonly spurious: "nothing" | "flush-page";
+}
+
+/** How an architecture's flush functions work, as data. */
+export interface FlushRules {
+  /** Reach of ordinary user TLB flushes. */
+  readonly scope: FlushScope;
+  /** flush_tlb_range() becomes a flush of the whole mm from this many entries of the flush's stride on. */
+  readonly ceilingEntries: number;
+  /** ... or from this many base pages on, whatever the stride. */
+  readonly ceilingPages: number;
+  /** The range is widened to multiples of the stride before it is flushed and told. */
+  readonly roundsToStride: boolean;
+  /**
+   * When the flush functions call the event-less hook (in kernels where they do): after the invalidation was issued and before
+   * its completion is waited for, after completion, or never.
+   */
+  readonly hook: "before-completion" | "after" | "never";
+  /** First kernel version in which they do. */
+  readonly hookSince: readonly [number, number];
+  /** tlb_end_vma() flushes at the end of each VMA: no MMU_GATHER_MERGE_VMAS. */
+  readonly perVma: boolean;
+  /** An exit's gather is flushed only if page tables were freed: address-space ids are not reused without a full flush. */
+  readonly fullmmOnlyWithTables: boolean;
+  /** arch_tlbbatch_should_defer(): reclaim collects flushes always, only if other CPUs use the mm, or never. */
+  readonly batching: "always" | "other-cpus" | "never";
+  /** First kernel version in which reclaim collects flushes. */
+  readonly batchingSince: readonly [number, number];
 }
 
 /** Where a packed bit lies in the real 64-bit descriptor. */
@@ -32,6 +67,8 @@ export interface DescriptorBit {
 /** An architecture, as data; the operations on entries follow from it. */
 export interface Architecture {
   readonly name: string;
+  /** One line for `mmun list`. */
+  readonly summary: string;
   /**
    * How write permission and dirtiness are encoded.
    * - `dbm`: arm64. PTE_WRITE is DBM, hardware refuses writes while PTE_RDONLY is set, a dirty entry is one with RDONLY clear or software DIRTY.
@@ -42,15 +79,18 @@ export interface Architecture {
   /** What the CPU's walker does by itself: set the access flag (HA), manage the dirty state (HD). */
   readonly cpu: { readonly HA: boolean; readonly HD: boolean };
   readonly setAccessFlags: SetAccessFlagsRules;
-  /** Reach of ordinary user TLB flushes. */
-  readonly flushScope: FlushScope;
+  readonly flush: FlushRules;
+  /** Reach of the upgrade's flush and the spurious-fault fix are the profile's (arm64), not `flush.scope` and `spurious`. */
+  readonly upgradeFlushFollowsProfile: boolean;
+  /** ptep_clear_flush_young(): no flush, a flush that is issued and not waited for, or a flush of the page. */
+  readonly clearFlushYoung: "none" | "nosync" | "flush-page";
   /** A CPU that misses a right in its TLB walks again before it faults. */
   readonly cpuRewalksOnMissingRight: boolean;
-  /** Pages above which a range flush becomes a flush of the whole mm. */
-  readonly flushCeilingPages: number;
+  /** The CPU may keep invalid entries in its TLB until they are flushed (riscv64 without Svvptc). */
+  readonly cachesInvalid: boolean;
   /** pte_needs_flush(): whether changing an entry to a different one that was present needs a flush. */
   readonly mprotectFlush: "always" | "when-bits-change";
-  /** The CPU may fold 16 contiguous entries (contpte). */
+  /** Linux folds 16 contiguous entries of one folio (contpte). */
   readonly contpte: boolean;
   readonly descriptor: readonly DescriptorBit[];
 }

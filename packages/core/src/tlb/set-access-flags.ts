@@ -1,0 +1,97 @@
+import { type Path, step } from "@mmu-notifier/steps";
+import type { Kernel } from "../kernel.js";
+import { PMD_LEVEL, type Ptep, PTE_LEVEL } from "../page-table.js";
+import { type Pte, PTE_AF, PTE_DIRTY, PTE_RDONLY, PTE_WRITE, ptePfn, ptePresent } from "../pte.js";
+import { flushTlbPage, flushTlbPageLocal } from "./flush.js";
+
+/** Bit of the result: what the kernel's function returns, "call update_mmu_cache()". */
+export const SAF_CHANGED = 1;
+/** Bit of the result: hardware lets a write through that it refused before. Implies {@link SAF_CHANGED}. */
+export const SAF_GAINED = 2;
+const WROTE = 4;
+const LEVEL_SHIFT = 3;
+
+/** What a caller may say about the entry. */
+export interface SetAccessFlagsOptions {
+  /** The entry belongs to hugetlb: huge_ptep_set_access_flags(). */
+  readonly hugetlb?: boolean;
+}
+
+/** A write that hardware without dirty-state management refused through `before` goes through `after`, to the same frame. */
+export function gainedWrite(k: Kernel, before: Pte, after: Pte): boolean {
+  return ptePresent(before) && ptePfn(before) === ptePfn(after) && !k.pte.hwWritable(before, false) && k.pte.hwWritable(after, false);
+}
+
+/**
+ * ptep_set_access_flags(), pmdp_set_access_flags() and their kin, for the level that `ptep` lies in: gives a present entry
+ * more rights, younger or dirtier, without taking it out first. Called under the PTL.
+ *
+ * @param vpn page that faulted; above the last level the base of the entry is flushed
+ * @param entry the wanted entry, with the frame of the present one
+ * @param dirty the access is a write
+ * @param site the calling kernel function, for observers
+ * @returns {@link SAF_CHANGED} and {@link SAF_GAINED} bits; not 0 exactly when the kernel's function returns true
+ */
+export function* ptepSetAccessFlags(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vpn: number,
+  ptep: Ptep,
+  entry: Pte,
+  dirty: boolean,
+  site: string,
+  options: SetAccessFlagsOptions = {},
+): Path<number> {
+  const rules = k.arch.setAccessFlags;
+  const result = yield step("ptep_set_access_flags", () => {
+    const before = k.tables.get(ptep);
+    const same = before === entry;
+    const writes = !same && (dirty || rules.writes === "changed");
+    const after = writes ? stored(k, before, entry) : before;
+    if (writes) k.tables.set(ptep, after);
+    const changed = !same || rules.returns === "always";
+    const gained = writes && gainedWrite(k, before, after);
+    const level = k.tables.levelOf(ptep);
+    if (k.observed) {
+      const pages = k.tables.span[level]!;
+      const base = vpn - (vpn % pages);
+      const fn = options.hugetlb === true ? "huge_ptep_set_access_flags" : functionName(level);
+      k.emit({ kind: "set-access-flags", fn, mm, vpn: base, before, after, dirty, changed });
+      if (gained) k.emit({ kind: "upgrade", mm, vpn: base, pages, site });
+    }
+    return (changed ? SAF_CHANGED : 0) | (gained ? SAF_GAINED : 0) | (!same ? WROTE : 0) | (level << LEVEL_SHIFT);
+  });
+  const flushes = rules.flush === "changed" || (rules.flush === "changed-and-dirty" && dirty);
+  if (flushes && (result & WROTE) !== 0) {
+    const base = vpn - (vpn % k.tables.span[result >> LEVEL_SHIFT]!);
+    if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local") yield* flushTlbPageLocal(k, cpu, mm, base, true);
+    else yield* flushTlbPage(k, cpu, mm, base);
+  }
+  return result & (SAF_CHANGED | SAF_GAINED);
+}
+
+function stored(k: Kernel, before: Pte, entry: Pte): Pte {
+  if (k.arch.setAccessFlags.store === "replace") return entry;
+  const merged = before | (entry & (PTE_AF | PTE_WRITE | PTE_DIRTY));
+  return (entry & PTE_RDONLY) === 0 ? merged & ~PTE_RDONLY : merged;
+}
+
+function functionName(level: number): string {
+  if (level === PTE_LEVEL) return "ptep_set_access_flags";
+  return level === PMD_LEVEL ? "pmdp_set_access_flags" : "pudp_set_access_flags";
+}
+
+/** update_mmu_cache(): what an architecture does after the entry of `vpn` got usable. Called under the PTL. */
+export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+  if (k.arch.setAccessFlags.updateMmuCache === "local-flush") yield* flushTlbPageLocal(k, cpu, mm, vpn, false);
+}
+
+/**
+ * flush_tlb_fix_spurious_fault(): the entry already allows the access that faulted, so a stale one must be in the TLB. Nothing
+ * where flushes reach every CPU or the CPU walks again by itself; arm64 since v7.0 flushes locally without the hook.
+ */
+export function* flushTlbFixSpuriousFault(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+  if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local") yield* flushTlbPageLocal(k, cpu, mm, vpn, false);
+  else if (k.arch.setAccessFlags.spurious === "flush-page") yield* flushTlbPage(k, cpu, mm, vpn);
+}
