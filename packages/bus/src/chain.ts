@@ -1,0 +1,127 @@
+import { BusError } from "./errors.js";
+import { MMU_NOTIFY_EVENTS } from "./events.js";
+import { END_BIT, eventlessBit, NOTIFICATION_PHASES, type NotificationPhase } from "./interest.js";
+import type { NotifierOps } from "./notifier-ops.js";
+import { callbackName } from "./observers.js";
+
+/** Kinds of walk over a list: nine starts, nine ends, nine ends without the hook, then one for each phase without event. */
+const EVENTS = MMU_NOTIFY_EVENTS.length;
+export const START_SLOT = 0;
+export const END_SLOT = EVENTS;
+export const ONLY_END_SLOT = 2 * EVENTS;
+const EVENTLESS_SLOT = 3 * EVENTS;
+
+/** The walk of a phase that has no event. */
+export function eventlessSlot(phase: NotificationPhase): number {
+  return EVENTLESS_SLOT + eventlessBit(phase);
+}
+
+/** The callback that a bit of an interest stands for. */
+function bitName(bit: number): string {
+  return callbackName(NOTIFICATION_PHASES[bit < EVENTS ? 0 : bit < 2 * EVENTS ? 1 : bit - 2 * EVENTS + 2]!);
+}
+
+const ROW_BITS = 16;
+const ROWS = 1 << ROW_BITS;
+
+/** One callback to be made in a walk. */
+export interface Callback {
+  /** Row of the subscription. */
+  readonly row: number;
+  readonly ops: NotifierOps;
+  /** The event-less hook inside a range_end. */
+  readonly hook: boolean;
+  /** `NAME.callback`, for messages. */
+  readonly label: string;
+}
+
+/**
+ * The subscriptions that a reader of an hlist meets from some point on, as a number. Equal lists are the same chain, so a
+ * step can return "the rest of the list" and the path can make the callbacks of one event from a compiled array.
+ */
+export class Chain {
+  readonly id: number;
+  /** `ops << 16 | row` of each subscription, newest first. */
+  readonly codes: readonly number[];
+  readonly #compiled: (readonly Callback[] | undefined)[] = [];
+  readonly #children = new Map<number, Chain>();
+  #lastCode = -1;
+  #lastChild: Chain | undefined;
+  readonly #table: Chains;
+
+  constructor(table: Chains, id: number, codes: readonly number[]) {
+    this.#table = table;
+    this.id = id;
+    this.codes = codes;
+  }
+
+  /** The chain that has one more subscription at its end. */
+  then(code: number): Chain {
+    if (this.#lastCode === code) return this.#lastChild!;
+    let child = this.#children.get(code);
+    if (child === undefined) {
+      child = this.#table.add([...this.codes, code]);
+      this.#children.set(code, child);
+    }
+    this.#lastCode = code;
+    this.#lastChild = child;
+    return child;
+  }
+
+  /** The callbacks that a walk of kind `slot` makes; empty when nobody is interested. */
+  callbacks(slot: number): readonly Callback[] {
+    return this.#compiled[slot] ?? this.#compile(slot);
+  }
+
+  #compile(slot: number): readonly Callback[] {
+    const { hookBit, ops } = this.#table;
+    const callbacks: Callback[] = [];
+    const bit = slot < ONLY_END_SLOT ? slot : slot < EVENTLESS_SLOT ? slot - ONLY_END_SLOT + END_BIT : slot - EVENTLESS_SLOT;
+    const hook = slot >= END_SLOT && slot < ONLY_END_SLOT ? this.#table.hookFromRangeEnd : false;
+    for (const code of this.codes) {
+      const row = code & (ROWS - 1);
+      const of = ops[code >> ROW_BITS]!;
+      if (hook && (of.interest & (1 << hookBit)) !== 0) callbacks.push({ row, ops: of, hook: true, label: `${of.name}.${bitName(hookBit)}` });
+      if ((of.interest & (1 << bit)) !== 0) callbacks.push({ row, ops: of, hook: false, label: `${of.name}.${bitName(bit)}` });
+    }
+    this.#compiled[slot] = callbacks;
+    return callbacks;
+  }
+}
+
+/** All chains that one bus has met. Numbers start at 1. */
+export class Chains {
+  readonly ops: readonly NotifierOps[];
+  readonly hookBit: number;
+  readonly hookFromRangeEnd: boolean;
+  readonly #chains: Chain[] = [];
+  readonly empty: Chain;
+
+  constructor(ops: readonly NotifierOps[], hookBit: number, hookFromRangeEnd: boolean) {
+    this.ops = ops;
+    this.hookBit = hookBit;
+    this.hookFromRangeEnd = hookFromRangeEnd;
+    this.empty = this.add([]);
+  }
+
+  add(codes: readonly number[]): Chain {
+    const chain = new Chain(this, this.#chains.length + 1, codes);
+    this.#chains.push(chain);
+    return chain;
+  }
+
+  at(id: number): Chain {
+    return this.#chains[id - 1]!;
+  }
+
+  /** The number that stands for one subscription. */
+  code(ops: number, row: number): number {
+    if (row >= ROWS || ops >= ROWS >> 1) {
+      throw new BusError("BUS_TOO_MANY", `the bus holds ${ROWS - 1} subscriptions and ${(ROWS >> 1) - 1} kinds of them; this is subscription ${row} of kind ${ops}`, {
+        row,
+        ops,
+      });
+    }
+    return (ops << ROW_BITS) | row;
+  }
+}

@@ -1,0 +1,126 @@
+import { Observable, type Observer, type Operator, Subscriber, type Subscription } from "rxjs";
+import { ALL, type Interest } from "./interest.js";
+import type { MmuNotification } from "./notification.js";
+
+/** What a stream needs from its bus. */
+export interface StreamHost {
+  /** A subscriber joins the list of an mm; the function returned makes it leave. */
+  join(mm: number, interest: Interest, name: string, subscriber: Subscriber<MmuNotification>): () => void;
+  /** A subscriber threw what RxJS would swallow. */
+  caught(cause: unknown, name: string): void;
+  /** Runs a whole subscribe call by `name` and remembers which rows of the list belong to what it returns. */
+  subscribing(name: string, subscribe: () => Subscription): Subscription;
+}
+
+/** An observer with a name of its own. */
+export type NamedObserver<T> = Partial<Observer<T>> & { readonly name?: string };
+
+/**
+ * The notifications of one mm, as RxJS knows streams, with three differences.
+ *
+ * - Operators that narrow (`exceptEvents`, `onlyEvents`, `phases`, `ranges`, `invalidations`) change what the subscriber joins the
+ *   list for, so that what they filter costs nothing.
+ * - What a subscriber throws is caught and handed to the bus with its name; RxJS would report it after the fact and to nobody.
+ * - Joining is mmu_notifier_register() at once, unsubscribing unhashes at once; see {@link NotifierBus.prepare} for races.
+ *
+ * The stream never completes by itself. Operators of RxJS that keep state (`take`, `scan`) are fine for observers; a driver that is to
+ * be checked keeps its state in the machine's memory.
+ *
+ * @public
+ */
+export class NotificationStream<T = MmuNotification> extends Observable<T> {
+  readonly #host: StreamHost;
+  readonly #mm: number;
+  readonly #interest: Interest;
+  readonly #name: string;
+  /** No run-time operator stands between the list and this stream. */
+  readonly #direct: boolean;
+
+  /** @internal */
+  constructor(host: StreamHost, mm: number, interest: Interest = ALL, name = "", source?: NotificationStream<unknown>, operator?: Operator<unknown, T>) {
+    super(source === undefined ? joinList : undefined);
+    this.#host = host;
+    this.#mm = mm;
+    this.#interest = interest;
+    this.#name = name;
+    this.#direct = source === undefined;
+    if (source !== undefined) {
+      this.source = source;
+      this.operator = operator;
+    }
+
+    function joinList(this: Observable<T>, subscriber: Subscriber<T>): () => void {
+      return (this as NotificationStream<T>).#join(subscriber);
+    }
+  }
+
+  /** Number of the mm. */
+  get mm(): number {
+    return this.#mm;
+  }
+
+  /** What a subscriber joins the list for. */
+  get interest(): Interest {
+    return this.#interest;
+  }
+
+  /** True while only narrowing was done, so that {@link narrow} can still be had for nothing. */
+  get isDirect(): boolean {
+    return this.#direct;
+  }
+
+  /** The same stream for fewer phases and events. Only where {@link isDirect}. */
+  narrow(interest: Interest): NotificationStream<T> {
+    return new NotificationStream<T>(this.#host, this.#mm, this.#interest & interest, this.#name);
+  }
+
+  /** The same stream under a name that errors will show. */
+  named(name: string): NotificationStream<T> {
+    if (this.#direct) return new NotificationStream<T>(this.#host, this.#mm, this.#interest, name);
+    return new NotificationStream<T>(this.#host, this.#mm, this.#interest, name, this.source as NotificationStream<unknown>, this.operator);
+  }
+
+  override lift<R>(operator?: Operator<T, R>): NotificationStream<R> {
+    return new NotificationStream<R>(
+      this.#host,
+      this.#mm,
+      this.#interest,
+      this.#name,
+      this as NotificationStream<unknown>,
+      operator as Operator<unknown, R>,
+    );
+  }
+
+  /**
+   * Joins the mm's list, newest first.
+   *
+   * @param observerOrNext - called for each notification; an observer may carry a `name`
+   * @throws BusError BUS_MIXED_OPS, BUS_MM_NOT_ATTACHED, BUS_REGISTER_DEAD_MM
+   */
+  override subscribe(observerOrNext?: NamedObserver<T> | ((value: T) => void) | null): Subscription {
+    if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext);
+    const host = this.#host;
+    const observer: NamedObserver<T> = typeof observerOrNext === "function" ? { next: observerOrNext } : (observerOrNext ?? {});
+    const name = observer.name ?? (this.#name || (typeof observerOrNext === "function" ? observerOrNext.name : ""));
+    return host.subscribing(name, () =>
+      super.subscribe({
+        next: (value: T) => {
+          try {
+            observer.next?.(value);
+          } catch (cause) {
+            host.caught(cause, name);
+          }
+        },
+        error: (cause: unknown) => {
+          host.caught(cause, name);
+          observer.error?.(cause);
+        },
+        complete: () => observer.complete?.(),
+      }),
+    );
+  }
+
+  #join(subscriber: Subscriber<T>): () => void {
+    return this.#host.join(this.#mm, this.#interest, this.#name, subscriber as unknown as Subscriber<MmuNotification>);
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * What differs between kernels on the bus. A kernel profile of `core` carries one.
+ *
+ * @public
+ */
+export interface BusRules {
+  /** The name of the event-less hook: `invalidate_range` up to v6.5, `arch_invalidate_secondary_tlbs` after. */
+  readonly hook: "invalidate_range" | "arch_invalidate_secondary_tlbs";
+  /** range_end calls the hook of each subscription first (up to v6.5). */
+  readonly hookFromRangeEnd: boolean;
+  /** Registration answers -EINVAL to a subscription that has both the hook and start or end (v6.6 on). */
+  readonly rejectsMixedOps: boolean;
+  /** change_pte exists (up to v6.10). */
+  readonly hasChangePte: boolean;
+  /** MMU_NOTIFY_PROTECTION_UPGRADE exists (the seed patch only). */
+  readonly hasUpgradeEvent: boolean;
+  /**
+   * Repairs a hole that every kernel has: when a list subscriber refuses a non-blockable start, the interval phase that
+   * went before is undone.
+   *
+   * @defaultValue false
+   */
+  readonly undoIntervalsOnEagain?: boolean;
+}
