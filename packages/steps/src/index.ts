@@ -5,6 +5,7 @@ export { Vectors } from "./vectors.js";
 // Steps and paths
 export {
   call,
+  choose,
   type ContextEffect,
   isMarker,
   mightSleep,
@@ -53,3 +54,6 @@ export { TaskContext } from "./task-context.js";
 
 // Errors
 export { ContextError, DeadlockError, type ErrorDetails, LockOrderError, MemoryError, MmuNotifierError } from "./errors.js";
+
+// Names that were mistyped
+export { didYouMean, nearMisses } from "./near-miss.js";

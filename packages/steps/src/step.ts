@@ -32,12 +32,15 @@ export class Step {
   /** When given, the step waits until this is true. */
   readonly ready: ((task: number) => boolean) | undefined;
   readonly effect: ContextEffect | undefined;
+  /** Above 0: the result is any of 0 to `choices - 1`, and `run` touches nothing. */
+  readonly choices: number;
 
-  constructor(label: string, run: (task: number) => number, ready?: (task: number) => boolean, effect?: ContextEffect) {
+  constructor(label: string, run: (task: number) => number, ready?: (task: number) => boolean, effect?: ContextEffect, choices = 0) {
     this.label = label;
     this.run = run;
     this.ready = ready;
     this.effect = effect;
+    this.choices = choices;
   }
 }
 
@@ -59,6 +62,11 @@ export function waitFor(label: string, ready: (task: number) => boolean, run: (t
 /** A busy wait: like {@link waitFor}, but allowed where sleeping is not (a queue polled under a spinlock). */
 export function spinUntil(label: string, ready: (task: number) => boolean, run: (task: number) => number = nothing): Step {
   return new Step(label, run, ready);
+}
+
+/** A free choice between `count` alternatives: a checker tries all, the straight runner takes the first. */
+export function choose(label: string, count: number): Step {
+  return new Step(label, nothing, undefined, undefined, count);
 }
 
 const MIGHT_SLEEP_EFFECT: ContextEffect = { kind: "might-sleep" };
