@@ -6,11 +6,20 @@ export { type KernelProfile, since, type UpgradeEventSites, type UpgradeNotifica
 export type { Thread } from "./thread.js";
 
 // Architectures and kernels by name
-export type { Architecture, DescriptorBit, FlushRules, FlushScope, SetAccessFlagsRules } from "./arch/architecture.js";
+export type {
+  Architecture,
+  DescriptorBit,
+  DescriptorConstant,
+  FlushRules,
+  FlushScope,
+  NeedsFlushRules,
+  SetAccessFlagsRules,
+  Version,
+} from "./arch/architecture.js";
 export { architectures } from "./arch/architectures.js";
 export { architecture, kernelProfile } from "./profiles/lookup.js";
 export { kernelProfiles } from "./profiles/profiles.js";
-export { PteOps } from "./arch/pte-ops.js";
+export { PteOps, type PteOpsOptions } from "./arch/pte-ops.js";
 
 // Page tables, frames, address spaces
 export * from "./pte.js";
@@ -24,9 +33,37 @@ export { AnonVmas } from "./anon-vma.js";
 export { Swap } from "./swap.js";
 
 // CPU TLBs and their flushes
-export { archFlushNotifies, type FlushOptions, flushTlbMm, flushTlbPage, flushTlbPageLocal, flushTlbPageNosync, flushTlbRange } from "./tlb/flush.js";
+export {
+  archFlushNotifies,
+  flushBarrier,
+  type FlushOptions,
+  flushPmdTlbRange,
+  flushTlbLocal,
+  flushTlbMm,
+  flushTlbPage,
+  flushTlbPageNosync,
+  flushTlbRange,
+} from "./tlb/flush.js";
 export { MmuGather, tlbGatherMmu, tlbGatherMmuFullmm } from "./tlb/mmu-gather.js";
 export * from "./tlb/ptep.js";
+export {
+  CONT_PTES,
+  contptePtepGet,
+  contpteTryFold,
+  contpteTryUnfold,
+  contpteTryUnfoldPartial,
+  hasContpte,
+  pteValidCont,
+  setPtes,
+} from "./tlb/contpte.js";
+export {
+  flushTlbBatchedPending,
+  setTlbUbcFlushPending,
+  shouldDeferFlush,
+  TlbUnmapBatch,
+  tryToUnmapFlush,
+  tryToUnmapFlushDirty,
+} from "./tlb/unmap-batch.js";
 export { CpuTlbs } from "./tlb/cpu-tlb.js";
 export { Dvm, type DvmParticipant } from "./tlb/dvm.js";
 

@@ -20,8 +20,10 @@ export type KernelEvent =
       /** First page and page after the last; whole address space when `pages` is -1. */
       readonly start: number;
       readonly end: number;
-      /** Entries asked for, in units of the flush stride; -1 for everything. */
+      /** Entries asked for, in whole units of the flush stride; -1 for everything. */
       readonly pages: number;
+      /** The flush stride: log2 of the bytes that one entry maps. */
+      readonly strideShift: number;
       readonly scope: FlushScope;
       readonly lastLevelOnly: boolean;
     }
@@ -32,6 +34,7 @@ export type KernelEvent =
       readonly mm: number;
       readonly vpn: number;
       readonly before: number;
+      /** The entry asked for; what is stored may keep more of `before`. */
       readonly after: number;
       readonly dirty: boolean;
       readonly changed: boolean;

@@ -42,6 +42,16 @@ export interface KernelProfile {
   readonly upgradeEventOnlyWhenGained: boolean;
   /** Reach of arm64's flush in ptep_set_access_flags(), and whether flush_tlb_fix_spurious_fault() flushes locally: broadcast and no up to v6.19, local and yes since v7.0. */
   readonly arm64UpgradeFlush: "inner-shareable" | "local";
+  /** What arm64's upgrade flush covers of a huge leaf: one base page (flush_tlb_page) up to v6.19, the leaf since v7.0. */
+  readonly arm64UpgradeFlushSpan: "page" | "entry";
+  /** What arm64's huge_ptep_clear_flush() covers: one base page up to v6.15, the leaf since v6.16. */
+  readonly arm64HugetlbClearFlushSpan: "page" | "entry";
+  /** The range that x86 tells the hook: widened to everything above the flush ceiling up to v6.14, as asked for since v6.15. */
+  readonly x86HookRange: "flushed" | "asked";
+  /** mprotect collects its flushes in an mmu_gather and asks pte_needs_flush(): since v5.18; before, it flushes each VMA's range as a whole. */
+  readonly mprotectGathers: boolean;
+  /** mprotect takes runs of entries out and in at once, so that arm64 does not fold them again: since v6.17. */
+  readonly mprotectBatches: boolean;
   /** Boundaries that cut mprotect's ranges: change_pmd_range() up to v6.10, change_pud_range() since v6.11. */
   readonly mprotectRangeLevel: "pmd" | "pud";
   /** Event of unmap_hugepage_range() (truncation, hole punch): UNMAP up to v6.2, CLEAR since v6.3. */

@@ -15,6 +15,7 @@ const START_BRK = 6; // doubles 6, 7, 8: words 12 to 17
 const BRK = 7;
 const MMAP_BASE = 8;
 const SIGNAL_PENDING = 18;
+const TLB_FLUSH_BATCHED = 19;
 const STRIDE = 20;
 
 /** mm->flags. */
@@ -92,6 +93,15 @@ export class Mms {
 
   addTlbFlushPending(mm: number, by: number): void {
     this.segment.i32[mm * STRIDE + TLB_FLUSH_PENDING]! += by;
+  }
+
+  /** mm->tlb_flush_batched: reclaim cleared entries whose flush it put off. */
+  tlbFlushBatched(mm: number): boolean {
+    return this.segment.i32[mm * STRIDE + TLB_FLUSH_BATCHED]! !== 0;
+  }
+
+  setTlbFlushBatched(mm: number, batched: boolean): void {
+    this.segment.i32[mm * STRIDE + TLB_FLUSH_BATCHED] = batched ? 1 : 0;
   }
 
   /** The CPU's address-space id of this mm. */

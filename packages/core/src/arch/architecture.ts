@@ -1,5 +1,3 @@
-import type { Pte } from "../pte.js";
-
 /**
  * How far a TLB invalidation reaches: every agent of the inner-shareable domain (broadcast, devices with BTM included), every
  * CPU by interrupt and no device, this CPU only, or nobody.
@@ -19,6 +17,8 @@ export interface SetAccessFlagsRules {
   readonly flush: "none" | "changed" | "changed-and-dirty";
   /** What is returned: whether the entry changed, or always true. */
   readonly returns: "changed" | "always";
+  /** The functions an observer sees called, outermost first, for an entry of the last level, a huge one, one of hugetlb. */
+  readonly functions: { readonly pte: readonly string[]; readonly pmd: readonly string[]; readonly hugetlb: readonly string[] };
   /** What update_mmu_cache() does afterwards. */
   readonly updateMmuCache: "nothing" | "local-flush" | "preload";
   /** flush_tlb_fix_spurious_fault(). */
@@ -33,6 +33,8 @@ export interface FlushRules {
   readonly ceilingEntries: number;
   /** ... or from this many base pages on, whatever the stride. */
   readonly ceilingPages: number;
+  /** What a range above the ceiling becomes: a call of flush_tlb_mm(), or the same flush of everything (the profile says what the hook is told then). */
+  readonly ceilingFlush: "mm" | "everything";
   /** The range is widened to multiples of the stride before it is flushed and told. */
   readonly roundsToStride: boolean;
   /**
@@ -41,7 +43,7 @@ export interface FlushRules {
    */
   readonly hook: "before-completion" | "after" | "never";
   /** First kernel version in which they do. */
-  readonly hookSince: readonly [number, number];
+  readonly hookSince: Version;
   /** tlb_end_vma() flushes at the end of each VMA: no MMU_GATHER_MERGE_VMAS. */
   readonly perVma: boolean;
   /** An exit's gather is flushed only if page tables were freed: address-space ids are not reused without a full flush. */
@@ -49,11 +51,28 @@ export interface FlushRules {
   /** arch_tlbbatch_should_defer(): reclaim collects flushes always, only if other CPUs use the mm, or never. */
   readonly batching: "always" | "other-cpus" | "never";
   /** First kernel version in which reclaim collects flushes. */
-  readonly batchingSince: readonly [number, number];
+  readonly batchingSince: Version;
+  /** flush_pmd_tlb_range() counts a huge entry as one flush, or as that many base pages. */
+  readonly hugeStride: "entry" | "page";
+}
+
+/** A kernel version, major and minor. */
+export type Version = readonly [major: number, minor: number];
+
+/** When a line of a descriptor table holds. */
+interface DescriptorCondition {
+  /** Only for entries that have all these packed bits. */
+  readonly with?: number;
+  /** Only for entries that have none of these packed bits. */
+  readonly without?: number;
+  /** First kernel version that does so. */
+  readonly since?: Version;
+  /** First kernel version that does so no more. */
+  readonly until?: Version;
 }
 
 /** Where a packed bit lies in the real 64-bit descriptor. */
-export interface DescriptorBit {
+export interface DescriptorBit extends DescriptorCondition {
   /** The packed PTE_ bit. */
   readonly flag: number;
   /** Bit number in the descriptor. */
@@ -62,6 +81,24 @@ export interface DescriptorBit {
   readonly name: string;
   /** True when the descriptor bit is set where the packed one is clear (riscv X against PTE_NX). */
   readonly inverted?: boolean;
+}
+
+/** Descriptor bits that no packed bit stands for: memory type, shareability, privilege. */
+export interface DescriptorConstant extends DescriptorCondition {
+  readonly bits: bigint;
+  readonly name: string;
+}
+
+/** pte_needs_flush() of an architecture: which changes of an entry need no flush. */
+export interface NeedsFlushRules {
+  /** First kernel version that looks at all; before, every change is flushed. */
+  readonly since: Version;
+  /** A change of these bits needs a flush. */
+  readonly onChange: number;
+  /** Clearing one of these needs a flush. */
+  readonly onClear: number;
+  /** The same for leaves above the last level. */
+  readonly onClearHuge: number;
 }
 
 /** An architecture, as data; the operations on entries follow from it. */
@@ -88,12 +125,16 @@ export interface Architecture {
   readonly cpuRewalksOnMissingRight: boolean;
   /** The CPU may keep invalid entries in its TLB until they are flushed (riscv64 without Svvptc). */
   readonly cachesInvalid: boolean;
-  /** pte_needs_flush(): whether changing an entry to a different one that was present needs a flush. */
-  readonly mprotectFlush: "always" | "when-bits-change";
+  /** pte_needs_flush(); undefined where every change is flushed. */
+  readonly needsFlush: NeedsFlushRules | undefined;
   /** Linux folds 16 contiguous entries of one folio (contpte). */
   readonly contpte: boolean;
+  /** The entries have a soft-dirty bit of their own, which pte_mkdirty() sets as well. */
+  readonly softDirty: boolean;
   readonly descriptor: readonly DescriptorBit[];
+  readonly constants: readonly DescriptorConstant[];
+  /** Bit number of the output address's page number in the descriptor. */
+  readonly frameBit: number;
+  /** Bits of the output address's page number. */
+  readonly frameBits: number;
 }
-
-/** One word and its meaning, for the operations that an architecture defines on entries. */
-export type PteOp = (pte: Pte) => Pte;

@@ -1,5 +1,8 @@
 import { arm64, arm64Hafdbs } from "./arm64.js";
 import type { Architecture } from "./architecture.js";
+import { ia64 } from "./ia64.js";
+import { riscv64, riscv64Svvptc } from "./riscv64.js";
+import { sparc64 } from "./sparc64.js";
 import { x8664 } from "./x86-64.js";
 
 /**
@@ -7,4 +10,4 @@ import { x8664 } from "./x86-64.js";
  *
  * @public
  */
-export const architectures: readonly Architecture[] = [arm64, arm64Hafdbs, x8664];
+export const architectures: readonly Architecture[] = [arm64, arm64Hafdbs, x8664, riscv64, riscv64Svvptc, sparc64, ia64];

@@ -1,16 +1,30 @@
 import {
+  PFN_SHIFT,
   type Pte,
   PTE_AF,
   PTE_DIRTY,
   PTE_NX,
   PTE_PROTNONE,
   PTE_RDONLY,
+  PTE_SOFT_DIRTY,
   PTE_USER,
   PTE_VALID,
   PTE_WRITE,
 } from "../pte.js";
 import { VM_EXEC, VM_READ, VM_SHARED, VM_WRITE } from "../vma.js";
-import type { Architecture } from "./architecture.js";
+import type { Architecture, DescriptorBit, DescriptorConstant, Version } from "./architecture.js";
+
+/** What else than the architecture decides about entries. */
+export interface PteOpsOptions {
+  /** arm64 since v6.12: pte_mkwrite() lets hardware write only if the entry is dirty. */
+  readonly mkwriteNeedsDirty?: boolean;
+  /** CONFIG_MEM_SOFT_DIRTY: pte_mkdirty() sets PTE_SOFT_DIRTY too, where the architecture has it. */
+  readonly softDirty?: boolean;
+  /** Kernel version, for descriptor bits that moved; the newest when left out. */
+  readonly version?: Version;
+}
+
+const NEWEST: Version = [Infinity, 0];
 
 /**
  * The pte_*() helpers of one architecture, on packed entries.
@@ -20,13 +34,19 @@ import type { Architecture } from "./architecture.js";
 export class PteOps {
   readonly #arch: Architecture;
   readonly #dbm: boolean;
-  /** arm64 since v6.12.y: pte_mkwrite() makes an entry hardware-writable only if it is software-dirty. */
   readonly #mkwriteNeedsDirty: boolean;
+  /** What pte_mkdirty() sets. */
+  readonly #dirtyBits: number;
+  readonly #bits: readonly DescriptorBit[];
+  readonly #constants: readonly DescriptorConstant[];
 
-  constructor(arch: Architecture, options: { readonly mkwriteNeedsDirty?: boolean } = {}) {
+  constructor(arch: Architecture, { mkwriteNeedsDirty = false, softDirty = false, version = NEWEST }: PteOpsOptions = {}) {
     this.#arch = arch;
     this.#dbm = arch.writeEncoding === "dbm";
-    this.#mkwriteNeedsDirty = options.mkwriteNeedsDirty === true;
+    this.#mkwriteNeedsDirty = mkwriteNeedsDirty;
+    this.#dirtyBits = softDirty && arch.softDirty ? PTE_DIRTY | PTE_SOFT_DIRTY : PTE_DIRTY;
+    this.#bits = arch.descriptor.filter((line) => holdsIn(line, version));
+    this.#constants = arch.constants.filter((line) => holdsIn(line, version));
   }
 
   /** pte_dirty(). */
@@ -44,7 +64,7 @@ export class PteOps {
 
   /** pte_mkdirty(). */
   mkdirty(pte: Pte): Pte {
-    const dirty = pte | PTE_DIRTY;
+    const dirty = pte | this.#dirtyBits;
     return this.#dbm && (pte & PTE_WRITE) !== 0 ? dirty & ~PTE_RDONLY : dirty;
   }
 
@@ -107,21 +127,50 @@ export class PteOps {
     return PTE_VALID | PTE_USER | PTE_AF | nx | write | (this.#dbm ? PTE_RDONLY : 0);
   }
 
-  /** The real 64-bit descriptor of a leaf entry: attribute bits of the manual and the output address. */
+  /** The real 64-bit descriptor of a present leaf entry: attribute bits of the manual and the output address. */
   toDescriptor(pte: Pte): bigint {
-    let descriptor = BigInt(pte >>> 13) << 12n;
-    for (const { flag, bit, inverted } of this.#arch.descriptor) {
-      if (((pte & flag) !== 0) !== (inverted === true)) descriptor |= 1n << BigInt(bit);
+    let descriptor = BigInt(pte >>> PFN_SHIFT) << BigInt(this.#arch.frameBit);
+    for (const line of this.#constants) if (appliesTo(line, pte)) descriptor |= line.bits;
+    for (const line of this.#bits) {
+      if (appliesTo(line, pte) && ((pte & line.flag) !== 0) !== (line.inverted === true)) descriptor |= 1n << BigInt(line.bit);
     }
     return descriptor;
   }
 
-  /** The packed flags of a real descriptor; the frame is left out. */
+  /** The packed flags of a real descriptor; the frame is left out, and whether the leaf is huge where hardware has no bit for it. */
   flagsOf(descriptor: bigint): Pte {
+    // Conditional lines need the bits they depend on first; none depends on a conditional line that depends on another.
     let flags = 0;
-    for (const { flag, bit, inverted } of this.#arch.descriptor) {
-      if (((descriptor >> BigInt(bit)) & 1n) === (inverted === true ? 0n : 1n)) flags |= flag;
-    }
+    for (const line of this.#bits) if (!isConditional(line) && isSet(line, descriptor)) flags |= line.flag;
+    const certain = flags;
+    for (const line of this.#bits) if (isConditional(line) && appliesTo(line, certain) && isSet(line, descriptor)) flags |= line.flag;
     return flags;
   }
+
+  /** The page number of a real descriptor's output address. It may exceed what a packed entry holds. */
+  pfnOf(descriptor: bigint): number {
+    const { frameBit, frameBits } = this.#arch;
+    return Number((descriptor >> BigInt(frameBit)) & ((1n << BigInt(frameBits)) - 1n));
+  }
+}
+
+function holdsIn({ since, until }: DescriptorBit | DescriptorConstant, version: Version): boolean {
+  return (since === undefined || !isBefore(version, since)) && (until === undefined || isBefore(version, until));
+}
+
+function isBefore([major, minor]: Version, [thanMajor, thanMinor]: Version): boolean {
+  return major < thanMajor || (major === thanMajor && minor < thanMinor);
+}
+
+function isConditional(line: DescriptorBit): boolean {
+  return line.with !== undefined || line.without !== undefined;
+}
+
+function appliesTo(line: DescriptorBit | DescriptorConstant, pte: Pte): boolean {
+  const { with: needed = 0, without: forbidden = 0 } = line;
+  return (pte & needed) === needed && (pte & forbidden) === 0;
+}
+
+function isSet({ bit, inverted }: DescriptorBit, descriptor: bigint): boolean {
+  return ((descriptor >> BigInt(bit)) & 1n) === (inverted === true ? 0n : 1n);
 }

@@ -14,6 +14,11 @@ const v5_10: KernelProfile = {
   upgradeEvent: undefined,
   upgradeEventOnlyWhenGained: false,
   arm64UpgradeFlush: "inner-shareable",
+  arm64UpgradeFlushSpan: "page",
+  arm64HugetlbClearFlushSpan: "page",
+  x86HookRange: "flushed",
+  mprotectGathers: false,
+  mprotectBatches: false,
   mprotectRangeLevel: "pmd",
   hugetlbTruncateEvent: "MMU_NOTIFY_UNMAP",
   hugetlbNestedRange: true,
@@ -32,6 +37,7 @@ const v6_1: KernelProfile = {
   name: "v6.1",
   summary: "as v5.10 with folios, maple-tree VMAs and userfaultfd unregister events",
   version: [6, 1],
+  mprotectGathers: true,
   uffdUnregisterResolves: true,
   arm64UffdWp: "refused",
   daxWriteProtectEvent: "MMU_NOTIFY_PROTECTION_PAGE",
@@ -112,6 +118,9 @@ const v6_18: KernelProfile = {
   name: "v6.18",
   summary: "as v6.12 with guard regions on files, large folios in more places",
   version: [6, 18],
+  arm64HugetlbClearFlushSpan: "entry",
+  x86HookRange: "asked",
+  mprotectBatches: true,
 };
 
 const v7_3: KernelProfile = {
@@ -120,6 +129,7 @@ const v7_3: KernelProfile = {
   summary: "arm64 flushes upgrades on the local CPU only and still calls the hook",
   version: [7, 3],
   arm64UpgradeFlush: "local",
+  arm64UpgradeFlushSpan: "entry",
   oomReapEvent: "MMU_NOTIFY_CLEAR",
 };
 

@@ -1,7 +1,8 @@
-import { type Path, spinUntil, step } from "@mmu-notifier/steps";
+import { type Path, spinUntil, step, type Step } from "@mmu-notifier/steps";
 import type { FlushScope } from "../arch/architecture.js";
-import { PAGE_SIZE } from "../geometry.js";
+import { PAGE_SHIFT, PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 
 /** The end of the address space as notifiers spell it. */
 const ULONG_MAX = 2 ** 64;
@@ -21,94 +22,120 @@ interface Flush {
   readonly end: number;
   /** Entries asked for, -1 for all. */
   readonly entries: number;
+  readonly strideShift: number;
   readonly scope: FlushScope;
   readonly lastLevel: boolean;
-  /** Whether the secondary TLBs hear of it, and the range they are told. */
-  readonly notify: boolean;
+  /** The range that the hook is told, or nothing. */
+  readonly told: { readonly start: number; readonly end: number } | undefined;
 }
+
+const WHOLE = { start: 0, end: Infinity } as const;
 
 /** True when the flush functions of this kernel on this architecture call the event-less hook. */
 export function archFlushNotifies(k: Kernel): boolean {
-  const [major, minor] = k.arch.flush.hookSince;
-  const [at, below] = k.profile.version;
-  return k.profile.hookFromArchFlush && k.arch.flush.hook !== "never" && (at > major || (at === major && below >= minor));
+  return k.profile.hookFromArchFlush && k.arch.flush.hook !== "never" && since(k.profile, ...k.arch.flush.hookSince);
 }
 
 /** flush_tlb_mm(): every translation of the mm. */
 export function* flushTlbMm(k: Kernel, cpu: number, mm: number): Path {
-  yield* flush(k, cpu, mm, { start: 0, end: Infinity, entries: EVERYTHING, scope: k.arch.flush.scope, lastLevel: false, notify: true });
+  yield* flush(k, cpu, mm, { ...WHOLE, entries: EVERYTHING, strideShift: 0, scope: k.arch.flush.scope, lastLevel: false, told: WHOLE });
 }
 
-/** flush_tlb_page(): the leaf that translates page `vpn`. */
+/** flush_tlb_page(): the leaf that translates page `vpn`, of whatever size; the hook is told one base page. */
 export function* flushTlbPage(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  yield* flush(k, cpu, mm, { start: vpn, end: vpn + 1, entries: 1, scope: k.arch.flush.scope, lastLevel: true, notify: true });
+  yield* flush(k, cpu, mm, ofLeaf(vpn, 1, k.arch.flush.scope, true));
 }
 
-/** The page's translation on this CPU only; `notify` says whether secondary TLBs hear of it all the same. */
-export function* flushTlbPageLocal(k: Kernel, cpu: number, mm: number, vpn: number, notify: boolean): Path {
-  yield* flush(k, cpu, mm, { start: vpn, end: vpn + 1, entries: 1, scope: "local", lastLevel: true, notify });
+/** The translation of `pages` pages from `vpn` on this CPU only; `notify` says whether secondary TLBs hear of it all the same. */
+export function* flushTlbLocal(k: Kernel, cpu: number, mm: number, vpn: number, pages: number, notify: boolean): Path {
+  yield* flush(k, cpu, mm, ofLeaf(vpn, pages, "local", notify));
 }
 
-/** flush_tlb_page_nosync(): issues the invalidation and does not wait; a later flush completes it. */
-export function* flushTlbPageNosync(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  const request: Flush = { start: vpn, end: vpn + 1, entries: 1, scope: k.arch.flush.scope, lastLevel: true, notify: true };
+/** flush_tlb_page_nosync(): issues the invalidation, tells the hook and does not wait; a later flush's barrier completes it. */
+export function* flushTlbPageNosync(k: Kernel, cpu: number, mm: number, vpn: number, pages = 1): Path {
+  const request = ofLeaf(vpn, pages, k.arch.flush.scope, true);
   yield issue(k, cpu, mm, request, true);
-  if (archFlushNotifies(k)) yield* notifyRange(k, mm, request);
+  if (archFlushNotifies(k)) yield* notify(k, mm, request.start, request.end);
 }
 
-/** flush_tlb_range(): pages [start, end) at the level whose entries map `stridePages`; widened to the whole mm above the ceiling. */
+/**
+ * flush_tlb_range(): pages [start, end) at the level whose entries map `stridePages`. Above the architecture's ceiling the whole
+ * mm is flushed instead.
+ */
 export function* flushTlbRange(k: Kernel, cpu: number, mm: number, start: number, end: number, options: FlushOptions = {}): Path {
   const { stridePages = 1, lastLevel = false } = options;
   const rules = k.arch.flush;
   const from = rules.roundsToStride ? start - (start % stridePages) : start;
   const to = rules.roundsToStride ? Math.ceil(end / stridePages) * stridePages : end;
-  const entries = Math.ceil((to - from) / stridePages);
-  if (entries >= rules.ceilingEntries || to - from > rules.ceilingPages) {
+  const entries = Math.floor((to - from) / stridePages);
+  const strideShift = PAGE_SHIFT + Math.log2(stridePages);
+  const tooMany = entries >= rules.ceilingEntries || to - from > rules.ceilingPages;
+  if (!tooMany) {
+    yield* flush(k, cpu, mm, { start: from, end: to, entries, strideShift, scope: rules.scope, lastLevel, told: { start: from, end: to } });
+  } else if (rules.ceilingFlush === "mm") {
     yield* flushTlbMm(k, cpu, mm);
-    return;
+  } else {
+    const told = k.profile.x86HookRange === "asked" ? { start: from, end: to } : WHOLE;
+    yield* flush(k, cpu, mm, { ...WHOLE, entries: EVERYTHING, strideShift, scope: rules.scope, lastLevel, told });
   }
-  yield* flush(k, cpu, mm, { start: from, end: to, entries, scope: rules.scope, lastLevel, notify: true });
+}
+
+/** flush_pmd_tlb_range(): pages [start, end) that huge entries map. */
+export function* flushPmdTlbRange(k: Kernel, cpu: number, mm: number, start: number, end: number): Path {
+  yield* flushTlbRange(k, cpu, mm, start, end, { stridePages: k.arch.flush.hugeStride === "entry" ? k.tables.hugePages : 1 });
+}
+
+/** dsb(ish), or the answers to the flush interrupts: invalidations issued without waiting are complete. */
+export function flushBarrier(k: Kernel): Step {
+  return spinUntil(barrierName(k), () => k.arch.flush.scope !== "inner-shareable" || k.dvm.drained);
+}
+
+function ofLeaf(vpn: number, pages: number, scope: FlushScope, notifies: boolean): Flush {
+  const range = { start: vpn, end: vpn + pages };
+  return { ...range, entries: 1, strideShift: PAGE_SHIFT, scope, lastLevel: true, told: notifies ? range : undefined };
 }
 
 /** Issue, hook and completion in the order of the architecture. */
 function* flush(k: Kernel, cpu: number, mm: number, request: Flush): Path {
-  const whole = request.end === Infinity;
-  const notify = request.notify && archFlushNotifies(k);
+  const told = archFlushNotifies(k) ? request.told : undefined;
+  const early = k.arch.flush.hook === "before-completion" && request.end !== Infinity;
   yield issue(k, cpu, mm, request);
-  const early = k.arch.flush.hook === "before-completion" && !whole;
-  if (notify && early) yield* notifyRange(k, mm, request);
-  if (request.scope === "inner-shareable" || request.scope === "cpus") yield complete(k, cpu, mm, request);
-  if (notify && !early) yield* notifyRange(k, mm, request);
+  if (told !== undefined && early) yield* notify(k, mm, told.start, told.end);
+  if (request.scope !== "local") yield complete(k, cpu, mm, request);
+  if (told !== undefined && !early) yield* notify(k, mm, told.start, told.end);
 }
 
-function* notifyRange(k: Kernel, mm: number, { start, end }: Flush): Path {
+function* notify(k: Kernel, mm: number, start: number, end: number): Path {
   yield* k.bus.invalidateRange(mm, start * PAGE_SIZE, end === Infinity ? ULONG_MAX : end * PAGE_SIZE);
 }
 
 /** The invalidation leaves this CPU: its own entries go at once, other agents are told. */
-function issue(k: Kernel, cpu: number, mm: number, request: Flush, nosync = false) {
-  const { start, end, entries, scope, lastLevel } = request;
-  return step(scope === "local" ? "tlbi local" : "tlbi", () => {
+function issue(k: Kernel, cpu: number, mm: number, request: Flush, nosync = false): Step {
+  const { start, end, entries, strideShift, scope, lastLevel } = request;
+  return step(scope === "local" ? "tlbi (this CPU)" : "tlbi", () => {
     const asid = k.mms.asid(mm);
     k.tlbs.invalidate(cpu, asid, start, end);
     if (scope === "inner-shareable") k.dvm.tlbi(asid, start, end, lastLevel);
     if (nosync) invalidateOthers(k, cpu, asid, start, end);
-    if (k.observed) k.emit({ kind: "tlb-flush", mm, start, end, pages: entries, scope, lastLevelOnly: lastLevel });
+    if (k.observed) k.emit({ kind: "tlb-flush", mm, start, end, pages: entries, strideShift, scope, lastLevelOnly: lastLevel });
     return 0;
   });
 }
 
 /** The barrier after it: other CPUs and listening devices are done with what was dropped. */
-function complete(k: Kernel, cpu: number, mm: number, request: Flush) {
-  const { start, end } = request;
+function complete(k: Kernel, cpu: number, mm: number, { start, end, scope }: Flush): Step {
   return spinUntil(
-    request.scope === "cpus" ? "wait for flush interrupts" : "dsb ish",
-    () => request.scope === "cpus" || k.dvm.drained,
+    barrierName(k),
+    () => scope !== "inner-shareable" || k.dvm.drained,
     () => {
       invalidateOthers(k, cpu, k.mms.asid(mm), start, end);
       return 0;
     },
   );
+}
+
+function barrierName(k: Kernel): string {
+  return k.arch.flush.scope === "inner-shareable" ? "dsb ish" : "wait for flush interrupts";
 }
 
 function invalidateOthers(k: Kernel, cpu: number, asid: number, start: number, end: number): void {

@@ -86,8 +86,9 @@ export class MmuGather {
       yield* flushTlbRange(k, this.#cpu, this.mm, this.#start, this.#end, { stridePages, lastLevel: !this.#freedTables });
     }
     if (k.profile.hookFromMmuGather) {
+      const start = this.#start === Infinity ? ULONG_MAX : this.#start * PAGE_SIZE;
       const end = this.#fullmm ? ULONG_MAX : this.#end * PAGE_SIZE;
-      yield* k.bus.invalidateRange(this.mm, this.#start * PAGE_SIZE, end);
+      yield* k.bus.invalidateRange(this.mm, start, end);
     }
     this.#reset();
   }

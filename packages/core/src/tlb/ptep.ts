@@ -1,24 +1,20 @@
 import { type Path, step, type Step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import type { Ptep } from "../page-table.js";
 import {
   type Pte,
-  PTE_AF,
-  PTE_DIRTY,
   PTE_HUGE,
-  PTE_NX,
   PTE_PROTNONE,
-  PTE_RDONLY,
-  PTE_USER,
   PTE_VALID,
-  PTE_WRITE,
   pteMkold,
   ptePfn,
   ptePresent,
   pteYoung,
 } from "../pte.js";
-import { flushTlbPage, flushTlbPageNosync, flushTlbRange } from "./flush.js";
+import { CONT_PTES, contpteTestAndClearYoung, contpteTryUnfold, hasContpte, pteValidCont } from "./contpte.js";
+import { flushPmdTlbRange, flushTlbPage, flushTlbPageNosync, flushTlbRange } from "./flush.js";
 
 export {
   flushTlbFixSpuriousFault,
@@ -51,7 +47,7 @@ export function ptepGetAndClear(k: Kernel, ptep: Ptep): Step {
  * pte_accessible(): some TLB may hold the translation. A PROT_NONE entry counts while a gather in this mm has changed entries
  * and not flushed yet.
  */
-function* accessible(k: Kernel, mm: number, pte: Pte): Path<boolean> {
+export function* pteAccessible(k: Kernel, mm: number, pte: Pte): Path<boolean> {
   if ((pte & PTE_VALID) !== 0) return true;
   if (!ptePresent(pte)) return false;
   return (yield step("mm_tlb_flush_pending", () => (k.mms.tlbFlushPending(mm) > 0 ? 1 : 0))) !== 0;
@@ -59,8 +55,9 @@ function* accessible(k: Kernel, mm: number, pte: Pte): Path<boolean> {
 
 /** ptep_clear_flush(): clears the entry and flushes its page if a TLB may hold it; returns the old entry. Called under the PTL. */
 export function* ptepClearFlush(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<Pte> {
+  yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
   const before = yield ptepGetAndClear(k, ptep);
-  if (yield* accessible(k, mm, before)) yield* flushTlbPage(k, cpu, mm, vpn);
+  if (yield* pteAccessible(k, mm, before)) yield* flushTlbPage(k, cpu, mm, vpn);
   return before;
 }
 
@@ -74,6 +71,17 @@ export function* ptepClearFlushNotify(k: Kernel, cpu: number, mm: number, vpn: n
 /** The hook that callers under a PTL call themselves up to v6.5. */
 export function* notifyUnderPtl(k: Kernel, mm: number, vpn: number, pages: number): Path {
   if (k.profile.hook === "invalidate_range") yield* k.bus.invalidateRange(mm, vpn * PAGE_SIZE, (vpn + pages) * PAGE_SIZE);
+}
+
+/** huge_ptep_clear_flush(): clears a hugetlb entry and flushes it; returns it. What the hook is told is one base page or the leaf. */
+export function* hugePtepClearFlush(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<Pte> {
+  const start = hugeStart(k, vpn);
+  if (!k.arch.upgradeFlushFollowsProfile || k.profile.arm64HugetlbClearFlushSpan === "page") {
+    return yield* ptepClearFlush(k, cpu, mm, start, ptep);
+  }
+  const before = yield ptepGetAndClear(k, ptep);
+  yield* flushTlbRange(k, cpu, mm, start, start + k.tables.hugePages, { stridePages: k.tables.hugePages, lastLevel: true });
+  return before;
 }
 
 /**
@@ -98,31 +106,37 @@ export function ptepSetWrprotect(k: Kernel, ptep: Ptep): Step {
   });
 }
 
-/** ptep_test_and_clear_young(): 1 if the entry was young; makes it old. Flushes nothing. */
-export function ptepTestAndClearYoung(k: Kernel, ptep: Ptep): Step {
+/**
+ * ptep_test_and_clear_young(): makes an entry old; of a folded block, all entries. Flushes nothing.
+ *
+ * @returns 0 if it was not young, 1 if it was, 2 if a folded block was
+ */
+export function ptepTestAndClearYoung(k: Kernel, vpn: number, ptep: Ptep): Step {
   return step("ptep_test_and_clear_young", () => {
     const before = k.tables.get(ptep);
+    if (hasContpte(k) && pteValidCont(before)) return 2 * contpteTestAndClearYoung(k, vpn, ptep);
     if (!pteYoung(before)) return 0;
     k.tables.set(ptep, pteMkold(before));
     return 1;
   });
 }
 
-/** ptep_clear_flush_young(): as {@link ptepTestAndClearYoung}; x86 flushes nothing, arm64 issues a flush without waiting. */
+/** ptep_clear_flush_young(): as {@link ptepTestAndClearYoung}, and flushes: not on x86, without waiting on arm64. Returns 1 if it was young. */
 export function* ptepClearFlushYoung(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<number> {
-  const young = yield ptepTestAndClearYoung(k, ptep);
+  const young = yield ptepTestAndClearYoung(k, vpn, ptep);
   if (young === 0) return 0;
+  const folded = young === 2;
   switch (k.arch.clearFlushYoung) {
     case "none":
       break;
     case "nosync":
-      yield* flushTlbPageNosync(k, cpu, mm, vpn);
+      yield* flushTlbPageNosync(k, cpu, mm, folded ? vpn - (vpn % CONT_PTES) : vpn, folded ? CONT_PTES : 1);
       break;
     case "flush-page":
       yield* flushTlbPage(k, cpu, mm, vpn);
       break;
   }
-  return young;
+  return 1;
 }
 
 /** ptep_clear_flush_young_notify(): asks secondary MMUs as well; 1 if any saw an access. */
@@ -134,13 +148,23 @@ export function* ptepClearFlushYoungNotify(k: Kernel, cpu: number, mm: number, v
 
 /** pmdp_invalidate(): makes a huge entry not present to hardware, keeps what it is to software, flushes; returns the old entry. */
 export function* pmdpInvalidate(k: Kernel, cpu: number, mm: number, vpn: number, pmdp: Ptep): Path<Pte> {
-  const before = yield step("pmdp_establish(pmd_mkinvalid)", () => {
+  const before = yield invalidateEntry(k, pmdp);
+  yield* flushHuge(k, cpu, mm, vpn);
+  return before;
+}
+
+/** pmdp_invalidate_ad(): as {@link pmdpInvalidate}; x86 does not flush, since hardware no longer changes an entry that is not present. */
+export function* pmdpInvalidateAd(k: Kernel, cpu: number, mm: number, vpn: number, pmdp: Ptep): Path<Pte> {
+  if (k.arch.writeEncoding !== "direct" || !since(k.profile, 5, 19)) return yield* pmdpInvalidate(k, cpu, mm, vpn, pmdp);
+  return yield invalidateEntry(k, pmdp);
+}
+
+function invalidateEntry(k: Kernel, pmdp: Ptep): Step {
+  return step("pmdp_establish(pmd_mkinvalid)", () => {
     const entry = k.tables.get(pmdp);
     k.tables.set(pmdp, (entry & ~PTE_VALID) | PTE_PROTNONE);
     return entry;
   });
-  yield* flushHuge(k, cpu, mm, vpn);
-  return before;
 }
 
 /** pmdp_huge_clear_flush(): clears a huge entry and flushes all it mapped; returns it. */
@@ -171,22 +195,18 @@ function hugeStart(k: Kernel, vpn: number): number {
 
 function* flushHuge(k: Kernel, cpu: number, mm: number, vpn: number): Path {
   const start = hugeStart(k, vpn);
-  yield* flushTlbRange(k, cpu, mm, start, start + k.tables.hugePages, { stridePages: k.tables.hugePages });
+  yield* flushPmdTlbRange(k, cpu, mm, start, start + k.tables.hugePages);
 }
 
-const RIGHTS = PTE_USER | PTE_NX | PTE_PROTNONE | PTE_WRITE | PTE_RDONLY;
-
 /**
- * pte_needs_flush(): whether replacing `before` by `after` leaves something in a TLB that must go. Most architectures say yes
- * always; x86 looks at the bits, and a right that is gained counts as well.
+ * pte_needs_flush(), huge_pmd_needs_flush(): whether replacing `before` by `after` leaves something in a TLB that must go. Most
+ * architectures say yes always; those that look compare the bits, and a right that is gained counts as well.
  */
 export function pteNeedsFlush(k: Kernel, before: Pte, after: Pte): boolean {
-  if (k.arch.mprotectFlush === "always") return true;
+  const rules = k.arch.needsFlush;
+  if (rules === undefined || !since(k.profile, ...rules.since)) return true;
   if ((before & PTE_VALID) === 0) return false;
   if (ptePfn(before) !== ptePfn(after)) return true;
-  const changed = before ^ after;
-  if ((changed & RIGHTS) !== 0) return true;
-  const cleared = before & ~after;
-  const wereFlags = (before & PTE_HUGE) !== 0 ? PTE_VALID | PTE_DIRTY | PTE_AF : PTE_VALID | PTE_DIRTY;
-  return (cleared & wereFlags) !== 0;
+  if (((before ^ after) & rules.onChange) !== 0) return true;
+  return (before & ~after & ((before & PTE_HUGE) !== 0 ? rules.onClearHuge : rules.onClear)) !== 0;
 }

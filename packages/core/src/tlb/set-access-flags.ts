@@ -1,8 +1,9 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
-import { PMD_LEVEL, type Ptep, PTE_LEVEL } from "../page-table.js";
+import { type Ptep, PTE_LEVEL } from "../page-table.js";
 import { type Pte, PTE_AF, PTE_DIRTY, PTE_RDONLY, PTE_WRITE, ptePfn, ptePresent } from "../pte.js";
-import { flushTlbPage, flushTlbPageLocal } from "./flush.js";
+import { changesWrite, CONT_PTES, contpteSetAccessFlags, contpteTryUnfold, hasContpte, pteValidCont } from "./contpte.js";
+import { flushTlbLocal, flushTlbPage, flushTlbRange } from "./flush.js";
 
 /** Bit of the result: what the kernel's function returns, "call update_mmu_cache()". */
 export const SAF_CHANGED = 1;
@@ -43,6 +44,10 @@ export function* ptepSetAccessFlags(
   site: string,
   options: SetAccessFlagsOptions = {},
 ): Path<number> {
+  if (hasContpte(k)) {
+    const folded = yield* foldedSetAccessFlags(k, cpu, mm, vpn, ptep, entry, dirty, site);
+    if (folded >= 0) return folded;
+  }
   const rules = k.arch.setAccessFlags;
   const result = yield step("ptep_set_access_flags", () => {
     const before = k.tables.get(ptep);
@@ -56,19 +61,68 @@ export function* ptepSetAccessFlags(
     if (k.observed) {
       const pages = k.tables.span[level]!;
       const base = vpn - (vpn % pages);
-      const fn = options.hugetlb === true ? "huge_ptep_set_access_flags" : functionName(level);
-      k.emit({ kind: "set-access-flags", fn, mm, vpn: base, before, after, dirty, changed });
+      for (const fn of functionNames(k, level, options)) {
+        k.emit({ kind: "set-access-flags", fn, mm, vpn: base, before, after: entry, dirty, changed });
+      }
       if (gained) k.emit({ kind: "upgrade", mm, vpn: base, pages, site });
     }
     return (changed ? SAF_CHANGED : 0) | (gained ? SAF_GAINED : 0) | (!same ? WROTE : 0) | (level << LEVEL_SHIFT);
   });
   const flushes = rules.flush === "changed" || (rules.flush === "changed-and-dirty" && dirty);
   if (flushes && (result & WROTE) !== 0) {
-    const base = vpn - (vpn % k.tables.span[result >> LEVEL_SHIFT]!);
-    if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local") yield* flushTlbPageLocal(k, cpu, mm, base, true);
-    else yield* flushTlbPage(k, cpu, mm, base);
+    const pages = k.tables.span[result >> LEVEL_SHIFT]!;
+    yield* upgradeFlush(k, cpu, mm, vpn - (vpn % pages), k.profile.arm64UpgradeFlushSpan === "entry" ? pages : 1);
   }
   return result & (SAF_CHANGED | SAF_GAINED);
+}
+
+const NOT_FOLDED = -1;
+const UNFOLD = -2;
+
+/**
+ * contpte_ptep_set_access_flags(): a folded block gets younger or dirtier as a whole; it is unfolded first when the write bit
+ * changes.
+ *
+ * @returns the result bits, or -1 when the entry is single (or has been made so) and goes the ordinary way
+ */
+function* foldedSetAccessFlags(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vpn: number,
+  ptep: Ptep,
+  entry: Pte,
+  dirty: boolean,
+  site: string,
+): Path<number> {
+  const start = vpn - (vpn % CONT_PTES);
+  const result = yield step("contpte_ptep_set_access_flags", () => {
+    const before = k.tables.get(ptep);
+    if (!pteValidCont(before) || k.tables.levelOf(ptep) !== PTE_LEVEL) return NOT_FOLDED;
+    const unfolds = changesWrite(before, entry);
+    const changed = unfolds || contpteSetAccessFlags(k, vpn, ptep, entry) !== 0;
+    const gained = !unfolds && gainedWrite(k, before, k.tables.get(ptep));
+    if (k.observed) {
+      k.emit({ kind: "set-access-flags", fn: "contpte_ptep_set_access_flags", mm, vpn, before, after: entry, dirty, changed });
+      if (gained) k.emit({ kind: "upgrade", mm, vpn: start, pages: CONT_PTES, site });
+    }
+    if (unfolds) return UNFOLD;
+    return (changed ? SAF_CHANGED : 0) | (gained ? SAF_GAINED : 0);
+  });
+  if (result === UNFOLD) {
+    yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
+    return NOT_FOLDED;
+  }
+  if (result > 0 && dirty) yield* upgradeFlush(k, cpu, mm, start, CONT_PTES);
+  return result;
+}
+
+/** The flush after an upgrade: of `pages` pages from `base`, as far as the architecture and the kernel reach. */
+function* upgradeFlush(k: Kernel, cpu: number, mm: number, base: number, pages: number): Path {
+  if (!k.arch.upgradeFlushFollowsProfile) yield* flushTlbPage(k, cpu, mm, base);
+  else if (k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, base, pages, true);
+  else if (pages === 1) yield* flushTlbPage(k, cpu, mm, base);
+  else yield* flushTlbRange(k, cpu, mm, base, base + pages, { lastLevel: true });
 }
 
 function stored(k: Kernel, before: Pte, entry: Pte): Pte {
@@ -77,14 +131,15 @@ function stored(k: Kernel, before: Pte, entry: Pte): Pte {
   return (entry & PTE_RDONLY) === 0 ? merged & ~PTE_RDONLY : merged;
 }
 
-function functionName(level: number): string {
-  if (level === PTE_LEVEL) return "ptep_set_access_flags";
-  return level === PMD_LEVEL ? "pmdp_set_access_flags" : "pudp_set_access_flags";
+function functionNames(k: Kernel, level: number, { hugetlb = false }: SetAccessFlagsOptions): readonly string[] {
+  const { functions } = k.arch.setAccessFlags;
+  if (hugetlb) return functions.hugetlb;
+  return level === PTE_LEVEL ? functions.pte : functions.pmd;
 }
 
 /** update_mmu_cache(): what an architecture does after the entry of `vpn` got usable. Called under the PTL. */
 export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  if (k.arch.setAccessFlags.updateMmuCache === "local-flush") yield* flushTlbPageLocal(k, cpu, mm, vpn, false);
+  if (k.arch.setAccessFlags.updateMmuCache === "local-flush") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
 }
 
 /**
@@ -92,6 +147,6 @@ export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number)
  * where flushes reach every CPU or the CPU walks again by itself; arm64 since v7.0 flushes locally without the hook.
  */
 export function* flushTlbFixSpuriousFault(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local") yield* flushTlbPageLocal(k, cpu, mm, vpn, false);
+  if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
   else if (k.arch.setAccessFlags.spurious === "flush-page") yield* flushTlbPage(k, cpu, mm, vpn);
 }

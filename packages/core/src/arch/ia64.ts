@@ -1,0 +1,51 @@
+import { PTE_AF, PTE_DIRTY, PTE_NX, PTE_PROTNONE, PTE_VALID, PTE_WRITE } from "../pte.js";
+import type { Architecture } from "./architecture.js";
+
+/** ia64 SMP (in Linux up to v6.6): fault handlers keep A and D, an upgrade by a write is stored and flushed everywhere. */
+export const ia64: Architecture = {
+  name: "ia64",
+  summary: "accessed and dirty bits by fault handlers, a write's upgrade is flushed everywhere",
+  writeEncoding: "write-and-dirty",
+  cpu: { HA: false, HD: false },
+  setAccessFlags: {
+    writes: "changed-and-dirty",
+    store: "replace",
+    flush: "changed-and-dirty",
+    returns: "changed",
+    updateMmuCache: "nothing",
+    spurious: "flush-page",
+    functions: { pte: ["ptep_set_access_flags"], pmd: ["pmdp_set_access_flags"], hugetlb: ["huge_ptep_set_access_flags"] },
+  },
+  flush: {
+    scope: "inner-shareable",
+    ceilingEntries: Infinity,
+    ceilingPages: Infinity,
+    ceilingFlush: "mm",
+    roundsToStride: false,
+    hook: "never",
+    hookSince: [6, 6],
+    perVma: true,
+    fullmmOnlyWithTables: false,
+    batching: "never",
+    batchingSince: [6, 6],
+    hugeStride: "entry",
+  },
+  upgradeFlushFollowsProfile: false,
+  clearFlushYoung: "flush-page",
+  cpuRewalksOnMissingRight: false,
+  cachesInvalid: false,
+  needsFlush: undefined,
+  contpte: false,
+  softDirty: false,
+  descriptor: [
+    { flag: PTE_VALID, bit: 0, name: "P" },
+    { flag: PTE_AF, bit: 5, name: "A" },
+    { flag: PTE_DIRTY, bit: 6, name: "D" },
+    { flag: PTE_NX, bit: 9, name: "AR.x", inverted: true, with: PTE_VALID },
+    { flag: PTE_WRITE, bit: 10, name: "AR.w" },
+    { flag: PTE_PROTNONE, bit: 63, name: "software PROT_NONE", without: PTE_VALID },
+  ],
+  constants: [{ bits: 3n << 7n, name: "PL user", with: PTE_VALID }],
+  frameBit: 12,
+  frameBits: 38,
+};
