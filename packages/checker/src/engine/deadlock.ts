@@ -1,0 +1,82 @@
+import type { Lock } from "@mmu-notifier/steps";
+import type { Node } from "./automaton.js";
+import type { Verdict } from "./verdict.js";
+import type { Walker } from "./walker.js";
+
+interface Found {
+  readonly about: string;
+  readonly what: string;
+}
+
+function same(a: Lock, b: Lock): boolean {
+  return a === b || (a.segment === b.segment && a.at === b.at);
+}
+
+/** What `node` waits for, if that is a lock. */
+function wanted(node: Node): Lock | undefined {
+  const effect = node.step?.effect;
+  return effect?.kind === "acquire" ? effect.lock : undefined;
+}
+
+/** Tasks that hold `lock` in the state in work, by what their steps took. */
+function holders(walker: Walker, lock: Lock): number[] {
+  return walker.automata.map((_, t) => t).filter((t) => walker.nodeOf(t).held.some((held) => same(held, lock)));
+}
+
+function isBlocked(walker: Walker, task: number): boolean {
+  const { step, ready } = walker.nodeOf(task);
+  return step !== undefined && ready !== undefined && !ready(task);
+}
+
+/**
+ * The cycle of the wait-for graph that `task` closes, if there is one: everybody on it waits for a lock that the next one holds,
+ * whatever the other tasks do.
+ */
+export function lockCycleFrom(walker: Walker, task: number): Found | undefined {
+  const visit = (at: number, way: readonly number[]): readonly number[] | undefined => {
+    const lock = wanted(walker.nodeOf(at));
+    if (lock === undefined || !isBlocked(walker, at)) return undefined;
+    for (const holder of holders(walker, lock)) {
+      if (holder === task) return [...way, at];
+      if (way.includes(holder)) continue;
+      const cycle = visit(holder, [...way, at]);
+      if (cycle !== undefined) return cycle;
+    }
+    return undefined;
+  };
+  const cycle = visit(task, []);
+  if (cycle === undefined) return undefined;
+  // The same cycle is met from each of its tasks: begin with the lowest.
+  const first = cycle.indexOf(Math.min(...cycle));
+  const waits = [...cycle.slice(first), ...cycle.slice(0, first)].map((t) => waitOf(walker, t));
+  return { about: wanted(walker.nodeOf(Math.min(...cycle)))!.name, what: waits.join("; ") };
+}
+
+/** What holds everybody up in a state where nobody can move; undefined when only servers wait for work. */
+export function deadlockAt(walker: Walker): (Found & { readonly verdict: Verdict }) | undefined {
+  const stuck = walker.automata.flatMap(({ task }, t) => {
+    const node = walker.nodeOf(t);
+    const waits = node.step !== undefined && !(task.serves === true && node.log.length === 0);
+    return waits ? [t] : [];
+  });
+  const [first] = stuck;
+  if (first === undefined) return undefined;
+  for (const t of stuck) {
+    const cycle = lockCycleFrom(walker, t);
+    if (cycle !== undefined) return { verdict: "DEADLOCK", ...cycle };
+  }
+  return {
+    verdict: "HANG",
+    about: walker.nodeOf(first).step!.label,
+    what: stuck.map((t) => waitOf(walker, t)).join("; "),
+  };
+}
+
+/** "cpu0 waits in munmap for mmap_lock, held by cpu1". */
+function waitOf(walker: Walker, task: number): string {
+  const node = walker.nodeOf(task);
+  const lock = wanted(node);
+  const by = lock === undefined ? [] : holders(walker, lock).map((t) => walker.model.tasks[t]!.name);
+  const where = node.functions.length === 0 ? "" : ` in ${node.functions.join(" -> ")}`;
+  return `${walker.model.tasks[task]!.name} waits${where} for ${node.step!.label}${by.length === 0 ? "" : `, held by ${by.join(" and ")}`}`;
+}

@@ -1,0 +1,71 @@
+import type { Memory, Path } from "@mmu-notifier/steps";
+import type { DeclaredState } from "./declared-state.js";
+import type { Verdict } from "./verdict.js";
+
+/** What a task's path may return: the locals of its next iteration, or nothing when the task is over. */
+export type Iteration = readonly number[] | null | undefined | void;
+
+/**
+ * A task of a model. One call of `start` is one iteration; it returns the locals of the next. What happens inside an iteration
+ * may depend on nothing but the locals and the results of its own steps.
+ *
+ * @public
+ */
+export interface TaskModel {
+  readonly name: string;
+  readonly start: (...locals: number[]) => Path<Iteration>;
+  /** Locals of the first iteration. @defaultValue none */
+  readonly locals?: readonly number[];
+  /** A server: it may wait for ever at the start of an iteration, as hardware with an empty queue does. @defaultValue false */
+  readonly serves?: boolean;
+  /** The CPU (or device) it runs on, for fairness by CPU. @defaultValue its own */
+  readonly cpu?: string;
+}
+
+/**
+ * A property that every reachable state must have.
+ *
+ * @public
+ */
+export interface Invariant {
+  readonly name: string;
+  /** The verdict of a state that breaks it. @defaultValue "CONTRACT" */
+  readonly verdict?: Verdict;
+  /** Looks at the memory; true when the state is as it must be. */
+  readonly holds: () => boolean;
+}
+
+/** True when this step of this task with this result is progress: what a livelock never does. */
+export type ProgressRule = (task: string, label: string, result: number) => boolean;
+
+/**
+ * How one renaming of equal things (devices, CPUs, pages) acts on a model.
+ *
+ * @public
+ */
+export interface Renaming {
+  /** Turns the state in work into its image. */
+  readonly state: () => void;
+  /** The task that plays the part of `task` in the image. */
+  readonly task: (task: number) => number;
+  /** The image of a task's locals. @defaultValue the same */
+  readonly locals?: (task: number, locals: readonly number[]) => readonly number[];
+  /** The image of a step's result. @defaultValue the same */
+  readonly result?: (task: number, label: string, result: number) => number;
+}
+
+/**
+ * What to explore.
+ *
+ * @public
+ */
+export interface Model {
+  readonly name: string;
+  readonly tasks: readonly TaskModel[];
+  /** All shared state: declared fields, or the memory of a machine. It must hold the initial state when a search starts. */
+  readonly state: DeclaredState | Memory;
+  readonly invariants?: readonly Invariant[];
+  readonly progress?: ProgressRule;
+  /** The group of renamings under which the model is the same, without the identity. Must be closed under composition. */
+  readonly symmetry?: readonly Renaming[];
+}

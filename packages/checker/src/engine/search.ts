@@ -1,0 +1,201 @@
+import type { MmuNotifierError } from "@mmu-notifier/steps";
+import type { Node } from "./automaton.js";
+import { deadlockAt, lockCycleFrom } from "./deadlock.js";
+import { HiddenStateError } from "./errors.js";
+import type { ExploreOptions, Finding } from "./exploration.js";
+import type { Graph } from "./graph.js";
+import type { Invariant, ProgressRule } from "./model.js";
+import { checkChoices, type Move, move } from "./move.js";
+import type { StateStore } from "./state-store.js";
+import { Trail } from "./trail.js";
+import { verdictOf } from "./verdict.js";
+import type { Walker } from "./walker.js";
+
+/** A finding before its way was worked out: the state it was seen in, and the move that failed there, if one did. */
+export interface Sighting extends Omit<Finding, "schedule" | "severity"> {
+  readonly state: number;
+  readonly failing?: Move;
+}
+
+const REPORT_EVERY = 1 << 16;
+/** Besides the first step from each local state, every so many transitions one is run twice. */
+const AUDIT_MASK = (1 << 12) - 1;
+
+/** Breadth-first search over every interleaving, each state once. */
+export class Search {
+  readonly trail = new Trail();
+  readonly sightings: Sighting[] = [];
+  transitions = 0;
+  depth = 0;
+  /** Why the search was cut off; undefined when it is complete. */
+  cutOff: string | undefined;
+  readonly #walker: Walker;
+  readonly #store: StateStore;
+  readonly #invariants: readonly Invariant[];
+  readonly #options: ExploreOptions;
+  readonly #graph: Graph | undefined;
+  readonly #progress: ProgressRule | undefined;
+  readonly #audit: boolean;
+  readonly #seen = new Set<string>();
+  #levelEnd = 1;
+
+  constructor(walker: Walker, options: ExploreOptions, graph?: Graph) {
+    this.#walker = walker;
+    this.#store = walker.store;
+    this.#options = options;
+    this.#graph = graph;
+    this.#invariants = walker.model.invariants ?? [];
+    this.#progress = walker.model.progress;
+    this.#audit = options.audit ?? true;
+  }
+
+  run(): void {
+    const store = this.#store;
+    const { maxStates = 50_000_000, maxDepth = Infinity, stopAtFirst = false, onProgress } = this.#options;
+    this.#walker.begin();
+    this.trail.set(0, -1, 0);
+    this.#checkInvariants(0);
+    for (let current = 0; current < store.count; current++) {
+      if (current === this.#levelEnd) {
+        this.depth++;
+        this.#levelEnd = store.count;
+      }
+      if (store.count > maxStates) this.cutOff = `cut off at ${maxStates} states`;
+      else if (this.depth >= maxDepth) this.cutOff = `cut off at ${maxDepth} steps`;
+      else if (stopAtFirst && this.sightings.length > 0) this.cutOff = "stopped at the first finding";
+      if (this.cutOff !== undefined) return;
+      if (onProgress !== undefined && current % REPORT_EVERY === 0) onProgress(store.count, this.transitions);
+      this.#expand(current);
+    }
+  }
+
+  #expand(current: number): void {
+    const walker = this.#walker;
+    const store = this.#store;
+    const { automata } = walker;
+    this.#graph?.open();
+    store.load(current);
+    let moved = false;
+    let waiting = false;
+    let clean = true;
+    for (let t = 0; t < automata.length; t++) {
+      if (!clean) {
+        store.reload();
+        clean = true;
+      }
+      const automaton = automata[t]!;
+      const node = automaton.nodes[store.node(t)]!;
+      if (node.step === undefined) {
+        if (node.fault !== undefined) this.#sightError(node.fault, current);
+        continue;
+      }
+      if (node.choices > 0) {
+        checkChoices(node.choices, automaton.task.name, node.step.label);
+        for (let choice = 0; choice < node.choices; choice++) {
+          store.setNode(t, automaton.advance(node, choice));
+          this.#commit(current, t, choice, node, choice);
+          store.reload();
+        }
+        moved = true;
+        continue;
+      }
+      if (node.ready !== undefined && !node.ready(t)) {
+        waiting = true;
+        if (node.step.effect?.kind === "acquire") this.#sightLockCycle(t, current);
+        continue;
+      }
+      moved = true;
+      clean = false;
+      let result: number;
+      try {
+        result = node.run(t);
+        store.setNode(t, automaton.advance(node, result));
+      } catch (error) {
+        store.spoil();
+        this.#sightError(walker.attribute(error, node, t), current, move(t, 0));
+        continue;
+      }
+      const id = this.#commit(current, t, 0, node, result);
+      if (this.#audit && (!node.audited || (this.transitions & AUDIT_MASK) === 0)) this.#runAgain(current, t, node, id);
+    }
+    if (!moved && waiting) this.#sightDeadlock(current);
+  }
+
+  #commit(parent: number, task: number, choice: number, node: Node, result: number): number {
+    const store = this.#store;
+    const before = store.count;
+    const id = store.commit();
+    this.transitions++;
+    if (this.#graph !== undefined) {
+      this.#graph.add(
+        id,
+        move(task, choice),
+        this.#progress?.(this.#walker.model.tasks[task]!.name, node.step!.label, result) ?? false,
+      );
+    }
+    if (id < before) return id;
+    this.trail.set(id, parent, move(task, choice));
+    if (this.#invariants.length > 0) this.#checkInvariants(id);
+    return id;
+  }
+
+  /** Runs a step a second time from the same state: it has to lead to the same state. */
+  #runAgain(current: number, task: number, node: Node, id: number): void {
+    const store = this.#store;
+    node.audited = true;
+    store.reload();
+    const before = store.count;
+    let again = -1;
+    try {
+      store.setNode(task, this.#walker.automata[task]!.advance(node, node.run(task)));
+      again = store.commit();
+    } catch {
+      store.spoil();
+    }
+    if (again === id) return;
+    if (again >= before) this.trail.set(again, current, move(task, 0));
+    const { name } = this.#walker.model.tasks[task]!;
+    const error = new HiddenStateError(
+      "CHECKER_HIDDEN_STATE",
+      `step "${node.step!.label}" of task ${name}, run twice from the same state, did two different things. It keeps state outside the memory, or reads a clock`,
+      { task: name, step: node.step!.label },
+    );
+    this.#sightError(error, current, move(task, 0));
+  }
+
+  #sightError(error: MmuNotifierError, state: number, failing?: Move): void {
+    const { about } = error.details;
+    this.#sight({
+      verdict: verdictOf(error),
+      about: typeof about === "string" ? about : String(error.details["lock"] ?? error.details["task"] ?? error.code),
+      what: error.message,
+      error,
+      state,
+      ...(failing === undefined ? {} : { failing }),
+    });
+  }
+
+  #sightLockCycle(task: number, state: number): void {
+    const found = lockCycleFrom(this.#walker, task);
+    if (found !== undefined) this.#sight({ verdict: "DEADLOCK", ...found, state });
+  }
+
+  #sightDeadlock(state: number): void {
+    const found = deadlockAt(this.#walker);
+    if (found !== undefined) this.#sight({ ...found, state });
+  }
+
+  /** Keeps the first, and so the shortest, way to each finding. */
+  #sight(sighting: Sighting): void {
+    const key = `${sighting.verdict} ${sighting.what}`;
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    this.sightings.push(sighting);
+  }
+
+  #checkInvariants(state: number): void {
+    for (const { holds, name, verdict = "CONTRACT" } of this.#invariants) {
+      if (!holds()) this.#sight({ verdict, about: name, what: `"${name}" does not hold`, state });
+    }
+  }
+}

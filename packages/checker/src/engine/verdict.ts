@@ -1,0 +1,69 @@
+import { MmuNotifierError } from "@mmu-notifier/steps";
+
+/**
+ * What went wrong, in the words of the bug museum.
+ *
+ * @public
+ */
+export type Verdict =
+  | "STALE-USE"
+  | "STALE-PERM"
+  | "MISSED-RANGE"
+  | "LIVELOCK"
+  | "STARVATION"
+  | "DEADLOCK"
+  | "CONTEXT"
+  | "UAF"
+  | "IMBALANCE"
+  | "LOST-WRITE"
+  | "LOST-DIRTY"
+  | "LOST-YOUNG"
+  | "CONTRACT"
+  | "ISOLATION"
+  | "ORDER"
+  | "HANG"
+  | "BBM"
+  | "COST"
+  | "HIDDEN-STATE"
+  | "ERROR";
+
+/**
+ * Thrown inside a step to say that this very step breaks a rule; the checker turns it into a finding with the shortest
+ * interleaving that leads there. Its code is `VERDICT_` and the verdict, with underscores.
+ *
+ * @public
+ */
+export class VerdictError extends MmuNotifierError {
+  readonly verdict: Verdict;
+  /** The object it is about: a TLB entry, a frame, a lock. */
+  readonly about: string;
+
+  constructor(verdict: Verdict, about: string, message: string) {
+    super(`VERDICT_${verdict.replaceAll("-", "_")}`, message, { verdict, about });
+    this.verdict = verdict;
+    this.about = about;
+  }
+}
+
+/** Ends the step it is called in with `verdict` about `about` ("IOTLB entry of page 3"). */
+export function violation(verdict: Verdict, about: string, message: string): never {
+  throw new VerdictError(verdict, about, message);
+}
+
+const BY_CODE: Readonly<Record<string, Verdict>> = {
+  CHECKER_HIDDEN_STATE: "HIDDEN-STATE",
+  CHECKER_ENDLESS_ITERATION: "HANG",
+  CHECKER_STEP_TIMEOUT: "HANG",
+  LOCK_ORDER: "DEADLOCK",
+  LOCK_RECURSION: "DEADLOCK",
+  LOCK_NOT_HELD: "CONTEXT",
+  LOCK_LEFT_HELD: "CONTEXT",
+  SLEEP_IN_ATOMIC: "CONTEXT",
+  SLEEP_IN_NON_BLOCKABLE: "CONTEXT",
+  MEMORY_DOUBLE_FREE: "UAF",
+};
+
+/** The verdict an error that a step or a path threw stands for. */
+export function verdictOf(error: MmuNotifierError): Verdict {
+  return error instanceof VerdictError ? error.verdict : (BY_CODE[error.code] ?? "ERROR");
+}
