@@ -18,7 +18,11 @@ export interface SetAccessFlagsRules {
   /** What is returned: whether the entry changed, or always true. */
   readonly returns: "changed" | "always";
   /** The functions an observer sees called, outermost first, for an entry of the last level, a huge one, one of hugetlb. */
-  readonly functions: { readonly pte: readonly string[]; readonly pmd: readonly string[]; readonly hugetlb: readonly string[] };
+  readonly functions: {
+    readonly pte: readonly string[];
+    readonly pmd: readonly string[];
+    readonly hugetlb: readonly string[];
+  };
   /** What update_mmu_cache() does afterwards. */
   readonly updateMmuCache: "nothing" | "local-flush" | "preload";
   /** flush_tlb_fix_spurious_fault(). */
@@ -131,6 +135,8 @@ export interface Architecture {
   readonly contpte: boolean;
   /** The entries have a soft-dirty bit of their own, which pte_mkdirty() sets as well. */
   readonly softDirty: boolean;
+  /** User programs have only the lower half of the page-table tree. */
+  readonly kernelSharesTree: boolean;
   readonly descriptor: readonly DescriptorBit[];
   readonly constants: readonly DescriptorConstant[];
   /** Bit number of the output address's page number in the descriptor. */

@@ -10,4 +10,12 @@ import { x8664 } from "./x86-64.js";
  *
  * @public
  */
-export const architectures: readonly Architecture[] = [arm64, arm64Hafdbs, x8664, riscv64, riscv64Svvptc, sparc64, ia64];
+export const architectures: readonly Architecture[] = [
+  arm64,
+  arm64Hafdbs,
+  x8664,
+  riscv64,
+  riscv64Svvptc,
+  sparc64,
+  ia64,
+];

@@ -60,6 +60,7 @@ export const arm64: Architecture = {
   needsFlush: { since: [6, 19], onChange: HARDWARE_BITS, onClear: 0, onClearHuge: 0 },
   contpte: true,
   softDirty: false,
+  kernelSharesTree: false,
   descriptor: [
     { flag: PTE_VALID, bit: 0, name: "valid" },
     { flag: PTE_USER, bit: 6, name: "AP[1]" },

@@ -14,7 +14,11 @@ export const ia64: Architecture = {
     returns: "changed",
     updateMmuCache: "nothing",
     spurious: "flush-page",
-    functions: { pte: ["ptep_set_access_flags"], pmd: ["pmdp_set_access_flags"], hugetlb: ["huge_ptep_set_access_flags"] },
+    functions: {
+      pte: ["ptep_set_access_flags"],
+      pmd: ["pmdp_set_access_flags"],
+      hugetlb: ["huge_ptep_set_access_flags"],
+    },
   },
   flush: {
     scope: "inner-shareable",
@@ -37,6 +41,7 @@ export const ia64: Architecture = {
   needsFlush: undefined,
   contpte: false,
   softDirty: false,
+  kernelSharesTree: false,
   descriptor: [
     { flag: PTE_VALID, bit: 0, name: "P" },
     { flag: PTE_AF, bit: 5, name: "A" },

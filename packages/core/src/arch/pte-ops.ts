@@ -40,7 +40,10 @@ export class PteOps {
   readonly #bits: readonly DescriptorBit[];
   readonly #constants: readonly DescriptorConstant[];
 
-  constructor(arch: Architecture, { mkwriteNeedsDirty = false, softDirty = false, version = NEWEST }: PteOpsOptions = {}) {
+  constructor(
+    arch: Architecture,
+    { mkwriteNeedsDirty = false, softDirty = false, version = NEWEST }: PteOpsOptions = {},
+  ) {
     this.#arch = arch;
     this.#dbm = arch.writeEncoding === "dbm";
     this.#mkwriteNeedsDirty = mkwriteNeedsDirty;
@@ -122,7 +125,8 @@ export class PteOps {
    */
   pageProt(vmFlags: number): Pte {
     const nx = (vmFlags & VM_EXEC) !== 0 ? 0 : PTE_NX;
-    if ((vmFlags & (VM_READ | VM_WRITE | VM_EXEC)) === 0) return PTE_PROTNONE | PTE_AF | nx | (this.#dbm ? PTE_RDONLY : 0);
+    if ((vmFlags & (VM_READ | VM_WRITE | VM_EXEC)) === 0)
+      return PTE_PROTNONE | PTE_AF | nx | (this.#dbm ? PTE_RDONLY : 0);
     const write = (vmFlags & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED) ? PTE_WRITE : 0;
     return PTE_VALID | PTE_USER | PTE_AF | nx | write | (this.#dbm ? PTE_RDONLY : 0);
   }
@@ -132,7 +136,8 @@ export class PteOps {
     let descriptor = BigInt(pte >>> PFN_SHIFT) << BigInt(this.#arch.frameBit);
     for (const line of this.#constants) if (appliesTo(line, pte)) descriptor |= line.bits;
     for (const line of this.#bits) {
-      if (appliesTo(line, pte) && ((pte & line.flag) !== 0) !== (line.inverted === true)) descriptor |= 1n << BigInt(line.bit);
+      if (appliesTo(line, pte) && ((pte & line.flag) !== 0) !== (line.inverted === true))
+        descriptor |= 1n << BigInt(line.bit);
     }
     return descriptor;
   }
@@ -143,7 +148,8 @@ export class PteOps {
     let flags = 0;
     for (const line of this.#bits) if (!isConditional(line) && isSet(line, descriptor)) flags |= line.flag;
     const certain = flags;
-    for (const line of this.#bits) if (isConditional(line) && appliesTo(line, certain) && isSet(line, descriptor)) flags |= line.flag;
+    for (const line of this.#bits)
+      if (isConditional(line) && appliesTo(line, certain) && isSet(line, descriptor)) flags |= line.flag;
     return flags;
   }
 

@@ -1,4 +1,14 @@
-import { PTE_AF, PTE_DIRTY, PTE_NX, PTE_PROTNONE, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_USER, PTE_VALID, PTE_WRITE } from "../pte.js";
+import {
+  PTE_AF,
+  PTE_DIRTY,
+  PTE_NX,
+  PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
+  PTE_SPECIAL,
+  PTE_USER,
+  PTE_VALID,
+  PTE_WRITE,
+} from "../pte.js";
 import type { Architecture } from "./architecture.js";
 
 /**
@@ -17,7 +27,11 @@ export const riscv64: Architecture = {
     returns: "always",
     updateMmuCache: "local-flush",
     spurious: "flush-page",
-    functions: { pte: ["ptep_set_access_flags"], pmd: ["pmdp_set_access_flags"], hugetlb: ["huge_ptep_set_access_flags"] },
+    functions: {
+      pte: ["ptep_set_access_flags"],
+      pmd: ["pmdp_set_access_flags"],
+      hugetlb: ["huge_ptep_set_access_flags"],
+    },
   },
   flush: {
     scope: "cpus",
@@ -40,6 +54,7 @@ export const riscv64: Architecture = {
   needsFlush: undefined,
   contpte: false,
   softDirty: false,
+  kernelSharesTree: true,
   descriptor: [
     { flag: PTE_VALID, bit: 0, name: "V" },
     { flag: PTE_WRITE, bit: 2, name: "W" },

@@ -17,7 +17,11 @@ export const sparc64: Architecture = {
     returns: "changed",
     updateMmuCache: "preload",
     spurious: "nothing",
-    functions: { pte: ["ptep_set_access_flags"], pmd: ["pmdp_set_access_flags"], hugetlb: ["huge_ptep_set_access_flags"] },
+    functions: {
+      pte: ["ptep_set_access_flags"],
+      pmd: ["pmdp_set_access_flags"],
+      hugetlb: ["huge_ptep_set_access_flags"],
+    },
   },
   flush: {
     scope: "cpus",
@@ -40,6 +44,7 @@ export const sparc64: Architecture = {
   needsFlush: undefined,
   contpte: false,
   softDirty: false,
+  kernelSharesTree: false,
   descriptor: [
     { flag: PTE_VALID, bit: 63, name: "VALID" },
     { flag: PTE_DIRTY, bit: 61, name: "software MODIFIED" },

@@ -1,4 +1,16 @@
-import { PTE_AF, PTE_DIRTY, PTE_HUGE, PTE_NX, PTE_PROTNONE, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_UFFD_WP, PTE_USER, PTE_VALID, PTE_WRITE } from "../pte.js";
+import {
+  PTE_AF,
+  PTE_DIRTY,
+  PTE_HUGE,
+  PTE_NX,
+  PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
+  PTE_SPECIAL,
+  PTE_UFFD_WP,
+  PTE_USER,
+  PTE_VALID,
+  PTE_WRITE,
+} from "../pte.js";
 import type { Architecture } from "./architecture.js";
 
 /** x86-64: hardware sets A and D, and walks again before it reports a protection fault, so upgrades need no flush. */
@@ -42,6 +54,7 @@ export const x8664: Architecture = {
   },
   contpte: false,
   softDirty: true,
+  kernelSharesTree: true,
   descriptor: [
     { flag: PTE_VALID, bit: 0, name: "P" },
     { flag: PTE_WRITE, bit: 1, name: "R/W" },

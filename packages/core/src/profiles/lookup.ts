@@ -26,5 +26,8 @@ function named<T extends { readonly name: string }>(what: string, code: string, 
   const found = known.find((candidate) => candidate.name === name);
   if (found !== undefined) return found;
   const names = known.map((candidate) => candidate.name);
-  throw new MmuNotifierError(code, `there is no ${what} ${JSON.stringify(name)}. Use one of ${names.join(", ")}`, { name, known: names });
+  throw new MmuNotifierError(code, `there is no ${what} ${JSON.stringify(name)}. Use one of ${names.join(", ")}`, {
+    name,
+    known: names,
+  });
 }

@@ -86,7 +86,14 @@ export function* contpteTryUnfold(k: Kernel, cpu: number, mm: number, vpn: numbe
 }
 
 /** contpte_try_unfold_partial(): unfolds the blocks that [vpn, vpn + pages) covers only in part. */
-export function* contpteTryUnfoldPartial(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep, pages: number): Path {
+export function* contpteTryUnfoldPartial(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vpn: number,
+  ptep: Ptep,
+  pages: number,
+): Path {
   if (!hasContpte(k)) return;
   if (vpn % CONT_PTES !== 0 || pages < CONT_PTES) yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
   const last = vpn + pages - 1;
@@ -129,7 +136,12 @@ function storeRun(k: Kernel, vpn: number, ptep: Ptep, pte: Pte, pages: number): 
     for (let i = 0; i < pages; i++) {
       const block = i - ((vpn + i) % CONT_PTES);
       const folds =
-        hasContpte(k) && pages > 1 && block >= 0 && block + CONT_PTES <= pages && (ptePfn(plain) + block) % CONT_PTES === 0 && (plain & PTE_VALID) !== 0;
+        hasContpte(k) &&
+        pages > 1 &&
+        block >= 0 &&
+        block + CONT_PTES <= pages &&
+        (ptePfn(plain) + block) % CONT_PTES === 0 &&
+        (plain & PTE_VALID) !== 0;
       k.tables.set(ptep + i, (plain + i * ONE_PAGE) | (folds ? PTE_CONT : 0));
     }
     return 0;

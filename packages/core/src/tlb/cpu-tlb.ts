@@ -17,7 +17,10 @@ export class CpuTlbs {
 
   constructor(memory: Memory, cpus: number, entries: number) {
     this.entries = entries;
-    this.#segments = entries === 0 ? [] : Array.from({ length: cpus }, (_, cpu) => memory.segment(`tlb of cpu${cpu}`, STRIDE, entries));
+    this.#segments =
+      entries === 0
+        ? []
+        : Array.from({ length: cpus }, (_, cpu) => memory.segment(`tlb of cpu${cpu}`, STRIDE, entries));
   }
 
   /** The cached leaf for page `vpn` of `asid`, or 0. For a block, the frame of `vpn` itself is in the entry. */
@@ -34,7 +37,8 @@ export class CpuTlbs {
   insert(cpu: number, asid: number, vpn: number, pte: Pte, span: number): void {
     const segment = this.#segments[cpu];
     if (segment === undefined) return;
-    const row = this.#find(segment, asid, vpn) || (segment.live < this.entries ? segment.alloc() : this.#victim(segment));
+    const row =
+      this.#find(segment, asid, vpn) || (segment.live < this.entries ? segment.alloc() : this.#victim(segment));
     const at = row * STRIDE;
     segment.i32[at + ASID] = asid;
     segment.f64[at / 2 + VPN] = vpn - (vpn % span);

@@ -1,11 +1,10 @@
+import { ULONG_MAX } from "@mmu-notifier/bus";
 import { type Path, spinUntil, step, type Step } from "@mmu-notifier/steps";
 import type { FlushScope } from "../arch/architecture.js";
 import { PAGE_SHIFT, PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 
-/** The end of the address space as notifiers spell it. */
-const ULONG_MAX = 2 ** 64;
 const EVERYTHING = -1;
 
 /** How a range flush is asked for. */
@@ -38,7 +37,14 @@ export function archFlushNotifies(k: Kernel): boolean {
 
 /** flush_tlb_mm(): every translation of the mm. */
 export function* flushTlbMm(k: Kernel, cpu: number, mm: number): Path {
-  yield* flush(k, cpu, mm, { ...WHOLE, entries: EVERYTHING, strideShift: 0, scope: k.arch.flush.scope, lastLevel: false, told: WHOLE });
+  yield* flush(k, cpu, mm, {
+    ...WHOLE,
+    entries: EVERYTHING,
+    strideShift: 0,
+    scope: k.arch.flush.scope,
+    lastLevel: false,
+    told: WHOLE,
+  });
 }
 
 /** flush_tlb_page(): the leaf that translates page `vpn`, of whatever size; the hook is told one base page. */
@@ -62,7 +68,14 @@ export function* flushTlbPageNosync(k: Kernel, cpu: number, mm: number, vpn: num
  * flush_tlb_range(): pages [start, end) at the level whose entries map `stridePages`. Above the architecture's ceiling the whole
  * mm is flushed instead.
  */
-export function* flushTlbRange(k: Kernel, cpu: number, mm: number, start: number, end: number, options: FlushOptions = {}): Path {
+export function* flushTlbRange(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  start: number,
+  end: number,
+  options: FlushOptions = {},
+): Path {
   const { stridePages = 1, lastLevel = false } = options;
   const rules = k.arch.flush;
   const from = rules.roundsToStride ? start - (start % stridePages) : start;
@@ -71,7 +84,15 @@ export function* flushTlbRange(k: Kernel, cpu: number, mm: number, start: number
   const strideShift = PAGE_SHIFT + Math.log2(stridePages);
   const tooMany = entries >= rules.ceilingEntries || to - from > rules.ceilingPages;
   if (!tooMany) {
-    yield* flush(k, cpu, mm, { start: from, end: to, entries, strideShift, scope: rules.scope, lastLevel, told: { start: from, end: to } });
+    yield* flush(k, cpu, mm, {
+      start: from,
+      end: to,
+      entries,
+      strideShift,
+      scope: rules.scope,
+      lastLevel,
+      told: { start: from, end: to },
+    });
   } else if (rules.ceilingFlush === "mm") {
     yield* flushTlbMm(k, cpu, mm);
   } else {
@@ -82,7 +103,9 @@ export function* flushTlbRange(k: Kernel, cpu: number, mm: number, start: number
 
 /** flush_pmd_tlb_range(): pages [start, end) that huge entries map. */
 export function* flushPmdTlbRange(k: Kernel, cpu: number, mm: number, start: number, end: number): Path {
-  yield* flushTlbRange(k, cpu, mm, start, end, { stridePages: k.arch.flush.hugeStride === "entry" ? k.tables.hugePages : 1 });
+  yield* flushTlbRange(k, cpu, mm, start, end, {
+    stridePages: k.arch.flush.hugeStride === "entry" ? k.tables.hugePages : 1,
+  });
 }
 
 /** dsb(ish), or the answers to the flush interrupts: invalidations issued without waiting are complete. */
@@ -117,7 +140,8 @@ function issue(k: Kernel, cpu: number, mm: number, request: Flush, nosync = fals
     k.tlbs.invalidate(cpu, asid, start, end);
     if (scope === "inner-shareable") k.dvm.tlbi(asid, start, end, lastLevel);
     if (nosync) invalidateOthers(k, cpu, asid, start, end);
-    if (k.observed) k.emit({ kind: "tlb-flush", mm, start, end, pages: entries, strideShift, scope, lastLevelOnly: lastLevel });
+    if (k.observed)
+      k.emit({ kind: "tlb-flush", mm, start, end, pages: entries, strideShift, scope, lastLevelOnly: lastLevel });
     return 0;
   });
 }

@@ -1,9 +1,9 @@
+import { ULONG_MAX } from "@mmu-notifier/bus";
 import { type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { flushTlbMm, flushTlbRange } from "./flush.js";
 
-const ULONG_MAX = 2 ** 64;
 /** Pages that fit before a flush is forced: the built-in bundle and 19 batches of 510. */
 const MAX_GATHER_PAGES = 8 + 19 * 510;
 
@@ -83,7 +83,10 @@ export class MmuGather {
     if (this.#fullmm) {
       if (this.#freedTables || !k.arch.flush.fullmmOnlyWithTables) yield* flushTlbMm(k, this.#cpu, this.mm);
     } else {
-      yield* flushTlbRange(k, this.#cpu, this.mm, this.#start, this.#end, { stridePages, lastLevel: !this.#freedTables });
+      yield* flushTlbRange(k, this.#cpu, this.mm, this.#start, this.#end, {
+        stridePages,
+        lastLevel: !this.#freedTables,
+      });
     }
     if (k.profile.hookFromMmuGather) {
       const start = this.#start === Infinity ? ULONG_MAX : this.#start * PAGE_SIZE;

@@ -3,16 +3,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import type { Ptep } from "../page-table.js";
-import {
-  type Pte,
-  PTE_HUGE,
-  PTE_PROTNONE,
-  PTE_VALID,
-  pteMkold,
-  ptePfn,
-  ptePresent,
-  pteYoung,
-} from "../pte.js";
+import { type Pte, PTE_HUGE, PTE_PROTNONE, PTE_VALID, pteMkold, ptePfn, ptePresent, pteYoung } from "../pte.js";
 import { CONT_PTES, contpteTestAndClearYoung, contpteTryUnfold, hasContpte, pteValidCont } from "./contpte.js";
 import { flushPmdTlbRange, flushTlbPage, flushTlbPageNosync, flushTlbRange } from "./flush.js";
 
@@ -70,7 +61,8 @@ export function* ptepClearFlushNotify(k: Kernel, cpu: number, mm: number, vpn: n
 
 /** The hook that callers under a PTL call themselves up to v6.5. */
 export function* notifyUnderPtl(k: Kernel, mm: number, vpn: number, pages: number): Path {
-  if (k.profile.hook === "invalidate_range") yield* k.bus.invalidateRange(mm, vpn * PAGE_SIZE, (vpn + pages) * PAGE_SIZE);
+  if (k.profile.hook === "invalidate_range")
+    yield* k.bus.invalidateRange(mm, vpn * PAGE_SIZE, (vpn + pages) * PAGE_SIZE);
 }
 
 /** huge_ptep_clear_flush(): clears a hugetlb entry and flushes it; returns it. What the hook is told is one base page or the leaf. */
@@ -80,7 +72,10 @@ export function* hugePtepClearFlush(k: Kernel, cpu: number, mm: number, vpn: num
     return yield* ptepClearFlush(k, cpu, mm, start, ptep);
   }
   const before = yield ptepGetAndClear(k, ptep);
-  yield* flushTlbRange(k, cpu, mm, start, start + k.tables.hugePages, { stridePages: k.tables.hugePages, lastLevel: true });
+  yield* flushTlbRange(k, cpu, mm, start, start + k.tables.hugePages, {
+    stridePages: k.tables.hugePages,
+    lastLevel: true,
+  });
   return before;
 }
 
@@ -140,7 +135,14 @@ export function* ptepClearFlushYoung(k: Kernel, cpu: number, mm: number, vpn: nu
 }
 
 /** ptep_clear_flush_young_notify(): asks secondary MMUs as well; 1 if any saw an access. */
-export function* ptepClearFlushYoungNotify(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep, pages = 1): Path<number> {
+export function* ptepClearFlushYoungNotify(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vpn: number,
+  ptep: Ptep,
+  pages = 1,
+): Path<number> {
   const young = yield* ptepClearFlushYoung(k, cpu, mm, vpn, ptep);
   const secondary = yield* k.bus.clearFlushYoung(mm, vpn * PAGE_SIZE, (vpn + pages) * PAGE_SIZE);
   return young !== 0 || secondary !== 0 ? 1 : 0;
@@ -155,7 +157,8 @@ export function* pmdpInvalidate(k: Kernel, cpu: number, mm: number, vpn: number,
 
 /** pmdp_invalidate_ad(): as {@link pmdpInvalidate}; x86 does not flush, since hardware no longer changes an entry that is not present. */
 export function* pmdpInvalidateAd(k: Kernel, cpu: number, mm: number, vpn: number, pmdp: Ptep): Path<Pte> {
-  if (k.arch.writeEncoding !== "direct" || !since(k.profile, 5, 19)) return yield* pmdpInvalidate(k, cpu, mm, vpn, pmdp);
+  if (k.arch.writeEncoding !== "direct" || !since(k.profile, 5, 19))
+    return yield* pmdpInvalidate(k, cpu, mm, vpn, pmdp);
   return yield invalidateEntry(k, pmdp);
 }
 

@@ -2,7 +2,14 @@ import { type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { type Ptep, PTE_LEVEL } from "../page-table.js";
 import { type Pte, PTE_AF, PTE_DIRTY, PTE_RDONLY, PTE_WRITE, ptePfn, ptePresent } from "../pte.js";
-import { changesWrite, CONT_PTES, contpteSetAccessFlags, contpteTryUnfold, hasContpte, pteValidCont } from "./contpte.js";
+import {
+  changesWrite,
+  CONT_PTES,
+  contpteSetAccessFlags,
+  contpteTryUnfold,
+  hasContpte,
+  pteValidCont,
+} from "./contpte.js";
 import { flushTlbLocal, flushTlbPage, flushTlbRange } from "./flush.js";
 
 /** Bit of the result: what the kernel's function returns, "call update_mmu_cache()". */
@@ -20,7 +27,12 @@ export interface SetAccessFlagsOptions {
 
 /** A write that hardware without dirty-state management refused through `before` goes through `after`, to the same frame. */
 export function gainedWrite(k: Kernel, before: Pte, after: Pte): boolean {
-  return ptePresent(before) && ptePfn(before) === ptePfn(after) && !k.pte.hwWritable(before, false) && k.pte.hwWritable(after, false);
+  return (
+    ptePresent(before) &&
+    ptePfn(before) === ptePfn(after) &&
+    !k.pte.hwWritable(before, false) &&
+    k.pte.hwWritable(after, false)
+  );
 }
 
 /**
@@ -103,7 +115,16 @@ function* foldedSetAccessFlags(
     const changed = unfolds || contpteSetAccessFlags(k, vpn, ptep, entry) !== 0;
     const gained = !unfolds && gainedWrite(k, before, k.tables.get(ptep));
     if (k.observed) {
-      k.emit({ kind: "set-access-flags", fn: "contpte_ptep_set_access_flags", mm, vpn, before, after: entry, dirty, changed });
+      k.emit({
+        kind: "set-access-flags",
+        fn: "contpte_ptep_set_access_flags",
+        mm,
+        vpn,
+        before,
+        after: entry,
+        dirty,
+        changed,
+      });
       if (gained) k.emit({ kind: "upgrade", mm, vpn: start, pages: CONT_PTES, site });
     }
     if (unfolds) return UNFOLD;
@@ -147,6 +168,7 @@ export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number)
  * where flushes reach every CPU or the CPU walks again by itself; arm64 since v7.0 flushes locally without the hook.
  */
 export function* flushTlbFixSpuriousFault(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
+  if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local")
+    yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
   else if (k.arch.setAccessFlags.spurious === "flush-page") yield* flushTlbPage(k, cpu, mm, vpn);
 }

@@ -1,3 +1,4 @@
+import { ULONG_MAX } from "@mmu-notifier/bus";
 import { type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SHIFT } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
@@ -5,8 +6,6 @@ import { since } from "../kernel-profile.js";
 import type { Pte } from "../pte.js";
 import { archFlushNotifies, flushBarrier, flushTlbMm, flushTlbPageNosync } from "./flush.js";
 import { pteAccessible } from "./ptep.js";
-
-const ULONG_MAX = 2 ** 64;
 
 /**
  * Flushes that one task has put off while it unmaps pages for reclaim or migration: struct tlbflush_unmap_batch. Like a gather
@@ -71,7 +70,16 @@ export function* tryToUnmapFlush(k: Kernel, cpu: number, batch: TlbUnmapBatch): 
     for (const mm of mms) {
       for (let at = 0; at < k.config.cpus; at++) k.tlbs.invalidate(at, k.mms.asid(mm), 0, Infinity);
       if (!k.observed) continue;
-      k.emit({ kind: "tlb-flush", mm, start: 0, end: Infinity, pages: -1, strideShift: PAGE_SHIFT, scope: "cpus", lastLevelOnly: true });
+      k.emit({
+        kind: "tlb-flush",
+        mm,
+        start: 0,
+        end: Infinity,
+        pages: -1,
+        strideShift: PAGE_SHIFT,
+        scope: "cpus",
+        lastLevelOnly: true,
+      });
     }
     return 0;
   });
@@ -88,7 +96,8 @@ export function* tryToUnmapFlushDirty(k: Kernel, cpu: number, batch: TlbUnmapBat
  */
 export function* flushTlbBatchedPending(k: Kernel, cpu: number, mm: number): Path {
   const { batching, batchingSince } = k.arch.flush;
-  if (batching === "never" || !since(k.profile, ...batchingSince) || (batching === "other-cpus" && k.config.cpus === 1)) return;
+  if (batching === "never" || !since(k.profile, ...batchingSince) || (batching === "other-cpus" && k.config.cpus === 1))
+    return;
   const pending = yield step("flush_tlb_batched_pending", () => (k.mms.tlbFlushBatched(mm) ? 1 : 0));
   if (pending === 0) return;
   yield* flushTlbMm(k, cpu, mm);
