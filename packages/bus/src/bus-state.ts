@@ -41,7 +41,9 @@ export class BusState {
   handle(mm: number): MmHandle {
     const handle = this.#handles[mm];
     if (handle === undefined) {
-      throw new BusError("BUS_MM_NOT_ATTACHED", `mm ${mm} is not known to the bus. Call attach() when the mm is made`, { mm });
+      throw new BusError("BUS_MM_NOT_ATTACHED", `mm ${mm} is not known to the bus. Call attach() when the mm is made`, {
+        mm,
+      });
     }
     return handle;
   }

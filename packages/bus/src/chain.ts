@@ -56,7 +56,7 @@ export class Chain {
   }
 
   /** The chain that has one more subscription at its end. */
-  then(code: number): Chain {
+  followedBy(code: number): Chain {
     if (this.#lastCode === code) return this.#lastChild!;
     let child = this.#children.get(code);
     if (child === undefined) {
@@ -76,13 +76,16 @@ export class Chain {
   #compile(slot: number): readonly Callback[] {
     const { hookBit, ops } = this.#table;
     const callbacks: Callback[] = [];
-    const bit = slot < ONLY_END_SLOT ? slot : slot < EVENTLESS_SLOT ? slot - ONLY_END_SLOT + END_BIT : slot - EVENTLESS_SLOT;
+    const bit =
+      slot < ONLY_END_SLOT ? slot : slot < EVENTLESS_SLOT ? slot - ONLY_END_SLOT + END_BIT : slot - EVENTLESS_SLOT;
     const hook = slot >= END_SLOT && slot < ONLY_END_SLOT ? this.#table.hookFromRangeEnd : false;
     for (const code of this.codes) {
       const row = code & (ROWS - 1);
       const of = ops[code >> ROW_BITS]!;
-      if (hook && (of.interest & (1 << hookBit)) !== 0) callbacks.push({ row, ops: of, hook: true, label: `${of.name}.${bitName(hookBit)}` });
-      if ((of.interest & (1 << bit)) !== 0) callbacks.push({ row, ops: of, hook: false, label: `${of.name}.${bitName(bit)}` });
+      if (hook && (of.interest & (1 << hookBit)) !== 0)
+        callbacks.push({ row, ops: of, hook: true, label: `${of.name}.${bitName(hookBit)}` });
+      if ((of.interest & (1 << bit)) !== 0)
+        callbacks.push({ row, ops: of, hook: false, label: `${of.name}.${bitName(bit)}` });
     }
     this.#compiled[slot] = callbacks;
     return callbacks;
@@ -117,10 +120,14 @@ export class Chains {
   /** The number that stands for one subscription. */
   code(ops: number, row: number): number {
     if (row >= ROWS || ops >= ROWS >> 1) {
-      throw new BusError("BUS_TOO_MANY", `the bus holds ${ROWS - 1} subscriptions and ${(ROWS >> 1) - 1} kinds of them; this is subscription ${row} of kind ${ops}`, {
-        row,
-        ops,
-      });
+      throw new BusError(
+        "BUS_TOO_MANY",
+        `the bus holds ${ROWS - 1} subscriptions and ${(ROWS >> 1) - 1} kinds of them; this is subscription ${row} of kind ${ops}`,
+        {
+          row,
+          ops,
+        },
+      );
     }
     return (ops << ROW_BITS) | row;
   }

@@ -21,7 +21,9 @@ export const MMU_NOTIFY_EVENTS = [
 /** Why a range is invalidated. */
 export type MmuNotifyEvent = (typeof MMU_NOTIFY_EVENTS)[number];
 
-const INDEX: Readonly<Record<string, number>> = Object.fromEntries(MMU_NOTIFY_EVENTS.map((event, index) => [event, index]));
+const INDEX: Readonly<Record<string, number>> = Object.fromEntries(
+  MMU_NOTIFY_EVENTS.map((event, index) => [event, index]),
+);
 
 /**
  * The position of an event in {@link MMU_NOTIFY_EVENTS}.
@@ -31,7 +33,11 @@ const INDEX: Readonly<Record<string, number>> = Object.fromEntries(MMU_NOTIFY_EV
 export function eventIndex(event: MmuNotifyEvent): number {
   const index = INDEX[event];
   if (index === undefined) {
-    throw new BusError("BUS_EVENT_UNKNOWN", `${String(event)} is no MMU notifier event. Known are ${MMU_NOTIFY_EVENTS.join(", ")}`, { event });
+    throw new BusError(
+      "BUS_EVENT_UNKNOWN",
+      `${event as string} is no MMU notifier event. Known are ${MMU_NOTIFY_EVENTS.join(", ")}`,
+      { event },
+    );
   }
   return index;
 }

@@ -7,20 +7,35 @@ export { MMU_NOTIFIER_INVALIDATE_RANGE_START_MAP } from "./lock-map.js";
 // What is delivered
 export { MMU_NOTIFY_EVENTS, type MmuNotifyEvent } from "./events.js";
 export { isBlockable, MMU_NOTIFIER_RANGE_BLOCKABLE, type MmuNotifierRange, ULONG_MAX } from "./range.js";
-export { type Interest, NOTIFICATION_PHASES, type NotificationPhase } from "./interest.js";
+export {
+  type Interest,
+  interestInEvents,
+  interestInPhases,
+  NOTIFICATION_PHASES,
+  type NotificationPhase,
+} from "./interest.js";
 export type { MmuNotification } from "./notification.js";
 
 // Subscribers
 export { type NamedObserver, NotificationStream } from "./notification-stream.js";
 export type { NotifierOps } from "./notifier-ops.js";
-export type { IntervalNotifierOps } from "./interval-notifiers.js";
+export type { IntervalNotifierOps } from "./interval-delivery.js";
 
 // Operators
+export { type AlignedShape, alignedTo } from "./operators/aligned-to.js";
+export { clippedTo } from "./operators/clipped-to.js";
+export { coalesced, type CoalescedNotification } from "./operators/coalesced.js";
+export { costMeter, type NotificationCost } from "./operators/cost-meter.js";
 export { exceptEvents } from "./operators/except-events.js";
+export { exceptOwner } from "./operators/except-owner.js";
 export { invalidations } from "./operators/invalidations.js";
+export { named } from "./operators/named.js";
 export { onlyEvents } from "./operators/only-events.js";
+export { ownedBy } from "./operators/owned-by.js";
+export { type NotificationWindow, pairStartEnd } from "./operators/pair-start-end.js";
 export { phases } from "./operators/phases.js";
 export { ranges } from "./operators/ranges.js";
+export { type NotificationRate, rateMeter } from "./operators/rate-meter.js";
 
 // Watching
 export type { BusCall, BusWarning, BusWarningCode } from "./observers.js";

@@ -37,13 +37,20 @@ export class IntervalTree {
   free(interval: number): void {
     this.check(interval);
     if (this.isInTree(interval) || this.isDeferred(interval)) {
-      throw new BusError("BUS_FREE_IN_USE", `interval ${interval} is freed while it is inserted: the next invalidation would use freed memory. Remove it first`, { interval });
+      throw new BusError(
+        "BUS_FREE_IN_USE",
+        `interval ${interval} is freed while it is inserted: the next invalidation would use freed memory. Remove it first`,
+        { interval },
+      );
     }
     this.rows.free(interval);
   }
 
   check(interval: number): void {
-    if (!this.rows.isLive(interval)) throw new BusError("BUS_NOT_ALLOCATED", `interval ${interval} is not allocated: it was freed, or never made`, { interval });
+    if (!this.rows.isLive(interval))
+      throw new BusError("BUS_NOT_ALLOCATED", `interval ${interval} is not allocated: it was freed, or never made`, {
+        interval,
+      });
   }
 
   opsOf(interval: number): number {
@@ -146,7 +153,7 @@ export class IntervalTree {
   hits(head: number, start: number, end: number): Chain {
     let chain = this.#hits.empty;
     for (let at = this.#subscriptions.itree(head); at !== 0 && this.start(at) < end; at = this.#next(at)) {
-      if (this.last(at) >= start) chain = chain.then((this.rows.i32[at * WORDS + OPS]! << 16) | at);
+      if (this.last(at) >= start) chain = chain.followedBy((this.rows.i32[at * WORDS + OPS]! << 16) | at);
     }
     return chain;
   }

@@ -25,6 +25,8 @@ export const NOBODY = 1;
 export const INTERVALS_PASSED = 2;
 /** Nobody is left, and the SRCU lock is still held. */
 const NOBODY_LEFT = 3;
+/** Results from here on are a chain (times 2) and an SRCU counter. */
+export const FIRST_CHAIN = 4;
 
 /**
  * Walks of the hlist under SRCU.
@@ -90,7 +92,7 @@ export class ListDelivery {
    */
   *walk(entered: number, slot: number, index: number, main: Delivery): Path<number> {
     let callbacks = this.callbacks(entered, slot);
-    for (let i = index; ; ) {
+    for (let i = index; ;) {
       const callback = callbacks[i]!;
       yield* this.#serve(callback, main);
       const twin = callbacks[i + 1];
@@ -114,7 +116,15 @@ export class ListDelivery {
       return chain.callbacks(slot).length === 0 ? NOBODY_LEFT : chain.id * 2 + (entered & 1);
     });
     if (first !== NOBODY_LEFT) {
-      const ends = new Delivery("end", refused.mm, refused.start, refused.end, refused.event, refused.flags, refused.owner);
+      const ends = new Delivery(
+        "end",
+        refused.mm,
+        refused.start,
+        refused.end,
+        refused.event,
+        refused.flags,
+        refused.owner,
+      );
       ends.unwinding = true;
       const callbacks = this.callbacks(first, slot);
       const i = this.deliver(callbacks, ends);
@@ -125,12 +135,12 @@ export class ListDelivery {
     yield this.unlock(entered);
   }
 
-  /** `ops->release` of the only subscription of a chain; the caller holds the SRCU lock. */
-  *releaseOne(entered: number, mm: number): Path {
+  /** `ops->release` of the only subscription of a chain; the caller holds the SRCU lock. Returns the error to throw, if any. */
+  *releaseOne(entered: number, mm: number): Path<Error | undefined> {
     const callbacks = this.callbacks(entered, RELEASE_SLOT);
     const main = releaseDelivery(mm);
     if (this.deliver(callbacks, main) < callbacks.length) yield* this.#serve(callbacks[0]!, main);
-    if (main.unclaimed !== undefined) throw main.unclaimed;
+    return main.unclaimed;
   }
 
   #readOn(row: number, slot: number, counter: number, keepLocked: boolean): Step {
@@ -213,10 +223,18 @@ export class ListDelivery {
     yield step("WARN_ON: range_start failed", () => {
       const details = { subscriber: name, mm: main.mm, event: main.event };
       if (main.blockable) {
-        observers.warn("WARN_START_FAILED_BLOCKABLE", `${name} refused a blockable invalidate_range_start, which has no way to fail. Do the work, or sleep for it`, details);
+        observers.warn(
+          "WARN_START_FAILED_BLOCKABLE",
+          `${name} refused a blockable invalidate_range_start, which has no way to fail. Do the work, or sleep for it`,
+          details,
+        );
       }
       if (hasEnd) {
-        observers.warn("WARN_START_FAILED_HAS_END", `${name} refused invalidate_range_start but has invalidate_range_end: it cannot tell which starts its ends belong to`, details);
+        observers.warn(
+          "WARN_START_FAILED_HAS_END",
+          `${name} refused invalidate_range_start but has invalidate_range_end: it cannot tell which starts its ends belong to`,
+          details,
+        );
       }
       return 0;
     });
@@ -228,7 +246,9 @@ export const RELEASE_SLOT = eventlessSlot("release");
 
 /** The notification of `release`: everything, and it may sleep. */
 export function releaseDelivery(mm: number): Delivery {
-  return new Delivery("release", mm, 0, ULONG_MAX, undefined, MMU_NOTIFIER_RANGE_BLOCKABLE, 0);
+  const main = new Delivery("release", mm, 0, ULONG_MAX, undefined, MMU_NOTIFIER_RANGE_BLOCKABLE, 0);
+  main.keepLocked = true;
+  return main;
 }
 
 const NON_BLOCK = { open: nonBlockStart(), close: nonBlockEnd() };

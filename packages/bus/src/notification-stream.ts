@@ -37,7 +37,14 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
   readonly #direct: boolean;
 
   /** @internal */
-  constructor(host: StreamHost, mm: number, interest: Interest = ALL, name = "", source?: NotificationStream<unknown>, operator?: Operator<unknown, T>) {
+  constructor(
+    host: StreamHost,
+    mm: number,
+    interest: Interest = ALL,
+    name = "",
+    source?: NotificationStream<unknown>,
+    operator?: Operator<unknown, T>,
+  ) {
     super(source === undefined ? joinList : undefined);
     this.#host = host;
     this.#mm = mm;
@@ -77,18 +84,18 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
   /** The same stream under a name that errors will show. */
   named(name: string): NotificationStream<T> {
     if (this.#direct) return new NotificationStream<T>(this.#host, this.#mm, this.#interest, name);
-    return new NotificationStream<T>(this.#host, this.#mm, this.#interest, name, this.source as NotificationStream<unknown>, this.operator);
-  }
-
-  override lift<R>(operator?: Operator<T, R>): NotificationStream<R> {
-    return new NotificationStream<R>(
+    return new NotificationStream<T>(
       this.#host,
       this.#mm,
       this.#interest,
-      this.#name,
-      this as NotificationStream<unknown>,
-      operator as Operator<unknown, R>,
+      name,
+      this.source as NotificationStream<unknown>,
+      this.operator,
     );
+  }
+
+  override lift<R>(operator?: Operator<T, R>): NotificationStream<R> {
+    return new NotificationStream<R>(this.#host, this.#mm, this.#interest, this.#name, this, operator);
   }
 
   /**
@@ -100,7 +107,8 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
   override subscribe(observerOrNext?: NamedObserver<T> | ((value: T) => void) | null): Subscription {
     if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext);
     const host = this.#host;
-    const observer: NamedObserver<T> = typeof observerOrNext === "function" ? { next: observerOrNext } : (observerOrNext ?? {});
+    const observer: NamedObserver<T> =
+      typeof observerOrNext === "function" ? { next: observerOrNext } : (observerOrNext ?? {});
     const name = observer.name ?? (this.#name || (typeof observerOrNext === "function" ? observerOrNext.name : ""));
     return host.subscribing(name, () =>
       super.subscribe({

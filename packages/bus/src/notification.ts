@@ -87,7 +87,7 @@ export class Delivery implements MmuNotification {
     event: MmuNotifyEvent | undefined,
     flags: number,
     owner: number,
-    pte: number | undefined = undefined,
+    pte?: number,
   ) {
     this.phase = phase;
     this.mm = mm;
@@ -113,9 +113,13 @@ export class Delivery implements MmuNotification {
   refuse(): void {
     this.#check("refuse");
     if (this.phase !== "start") {
-      throw new BusError("BUS_REFUSE_NOT_ALLOWED", `refuse() answers range_start only; ${this.phase} has no result. Handle the range or queue the work`, {
-        phase: this.phase,
-      });
+      throw new BusError(
+        "BUS_REFUSE_NOT_ALLOWED",
+        `refuse() answers range_start only; ${this.phase} has no result. Handle the range or queue the work`,
+        {
+          phase: this.phase,
+        },
+      );
     }
     this.refused = true;
     this.attention = true;
@@ -124,7 +128,9 @@ export class Delivery implements MmuNotification {
   reportYoung(): void {
     this.#check("reportYoung");
     if (this.phase !== "clear-flush-young" && this.phase !== "clear-young" && this.phase !== "test-young") {
-      throw new BusError("BUS_YOUNG_NOT_ALLOWED", `reportYoung() answers aging calls only, not ${this.phase}`, { phase: this.phase });
+      throw new BusError("BUS_YOUNG_NOT_ALLOWED", `reportYoung() answers aging calls only, not ${this.phase}`, {
+        phase: this.phase,
+      });
     }
     this.young = 1;
     if (this.phase === "test-young") this.attention = true;
@@ -150,9 +156,13 @@ export class Delivery implements MmuNotification {
 
   #check(method: string): void {
     if (!this.#open) {
-      throw new BusError("BUS_NOTIFICATION_OVER", `${method}() came after the bus had gone on: call it while the callback or its work runs`, {
-        phase: this.phase,
-      });
+      throw new BusError(
+        "BUS_NOTIFICATION_OVER",
+        `${method}() came after the bus had gone on: call it while the callback or its work runs`,
+        {
+          phase: this.phase,
+        },
+      );
     }
   }
 }

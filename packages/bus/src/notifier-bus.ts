@@ -1,22 +1,20 @@
-import { type Memory, mightSleep, type Path, Step, step } from "@mmu-notifier/steps";
+import type { Memory, Path } from "@mmu-notifier/steps";
 import type { Observable, Subscription } from "rxjs";
 import { BusState } from "./bus-state.js";
-import { END_SLOT, eventlessSlot, ONLY_END_SLOT, START_SLOT } from "./chain.js";
-import { EAGAIN } from "./errno.js";
+import { Calls } from "./calls.js";
 import { BusError, type SubscriberError } from "./errors.js";
-import { eventIndex, type MmuNotifyEvent } from "./events.js";
-import { type IntervalNotifierOps, IntervalNotifiers, type Unclaimed } from "./interval-notifiers.js";
-import type { NotificationPhase } from "./interest.js";
-import { INTERVALS_PASSED, ListDelivery, NO_NOTIFIERS, NOBODY, RELEASE_SLOT, releaseDelivery } from "./list-delivery.js";
-import { MAP_ACQUIRE, MAP_RELEASE } from "./lock-map.js";
+import { IntervalDelivery, type IntervalNotifierOps } from "./interval-delivery.js";
+import { IntervalNotifiers } from "./interval-notifiers.js";
+import { ListDelivery } from "./list-delivery.js";
 import type { MmHandle } from "./mm-handle.js";
-import { Delivery } from "./notification.js";
 import { type NamedObserver, NotificationStream } from "./notification-stream.js";
 import type { NotifierOps } from "./notifier-ops.js";
 import type { BusCall, BusWarning } from "./observers.js";
-import { isBlockable, MMU_NOTIFIER_RANGE_BLOCKABLE, type MmuNotifierRange, setBlockable, ULONG_MAX } from "./range.js";
+import type { MmuNotifierRange } from "./range.js";
 import { Registration } from "./registration.js";
+import { release } from "./release.js";
 import type { BusRules } from "./rules.js";
+import { SrcuCallbacks } from "./srcu-callbacks.js";
 import { StreamSubscribers } from "./stream-subscribers.js";
 
 /** Settings of a bus that are no matter of the kernel's version. */
@@ -40,9 +38,6 @@ export interface PreparedSubscription {
   readonly stream: Subscription;
 }
 
-const START_MIGHT_SLEEP = mightSleep("mmu_notifier_invalidate_range_start");
-const END_MIGHT_SLEEP = mightSleep("mmu_notifier_invalidate_range_end");
-
 /**
  * The MMU notifiers of all mms of a machine (mm/mmu_notifier.c): who is told what, in which order, and what they may do.
  *
@@ -64,20 +59,25 @@ export class NotifierBus {
    */
   readonly faults: Observable<SubscriberError>;
   readonly #state: BusState;
-  readonly #list: ListDelivery;
+  readonly #calls: Calls;
   readonly #registration: Registration;
+  readonly #list: ListDelivery;
+  readonly #callbacks: SrcuCallbacks;
+  readonly #hits: IntervalDelivery;
   readonly #intervals: IntervalNotifiers;
   readonly #streams: StreamSubscribers;
-  /** Steps that enter a list, by mm and kind of walk. */
-  readonly #enterSteps: (Step | undefined)[][] = [];
 
   constructor(memory: Memory, rules: BusRules, options: BusOptions = {}) {
     this.rules = rules;
     this.#state = new BusState(memory, rules);
-    this.#list = new ListDelivery(this.#state);
-    this.#registration = new Registration(memory, this.#state, this.#list, options.kzalloc);
-    this.#intervals = new IntervalNotifiers(memory, this.#state, this.#registration, options.invalidateSeqBits ?? 30);
-    this.#streams = new StreamSubscribers(this.#state, this.#list, this.#registration);
+    const list = new ListDelivery(this.#state);
+    this.#list = list;
+    this.#registration = new Registration(this.#state, list, options.kzalloc);
+    this.#callbacks = new SrcuCallbacks(memory, this.#state);
+    this.#hits = new IntervalDelivery(memory, this.#state, options.invalidateSeqBits ?? 30);
+    this.#intervals = new IntervalNotifiers(this.#state, this.#registration, this.#hits);
+    this.#calls = new Calls(this.#state, list, this.#hits);
+    this.#streams = new StreamSubscribers(this.#state, list, this.#registration);
     const { observers } = this.#state;
     this.calls = observers.calls.asObservable();
     this.warnings = observers.warnings.asObservable();
@@ -114,12 +114,12 @@ export class NotifierBus {
    * @throws ContextError SLEEP_IN_ATOMIC under a spinlock
    */
   invalidateRangeStart(range: MmuNotifierRange): Path<number> {
-    return this.#start(range, true);
+    return this.#calls.start(range, true);
   }
 
   /** mmu_notifier_invalidate_range_start_nonblock(): 0, or -EAGAIN, after which the caller must not call end. */
   invalidateRangeStartNonblock(range: MmuNotifierRange): Path<number> {
-    return this.#start(range, false);
+    return this.#calls.start(range, false);
   }
 
   /**
@@ -128,12 +128,12 @@ export class NotifierBus {
    * @param onlyEnd - mmu_notifier_invalidate_range_only_end(): the hook was called already
    */
   invalidateRangeEnd(range: MmuNotifierRange, onlyEnd = false): Path {
-    return this.#end(range, onlyEnd);
+    return this.#calls.end(range, onlyEnd) as unknown as Path;
   }
 
   /** The event-less hook, whatever its name: secondary TLBs drop [start, end). Any context; nobody may sleep in it. */
   invalidateRange(mm: number, start: number, end: number): Path {
-    return this.#hook(mm, start, end);
+    return this.#calls.list(this.#state.hookPhase, this.rules.hook, mm, start, end) as unknown as Path;
   }
 
   /**
@@ -142,68 +142,32 @@ export class NotifierBus {
    * @throws BusError BUS_CALL_UNKNOWN on kernels without it
    */
   changePte(mm: number, address: number, pte: number): Path {
-    if (!this.rules.hasChangePte) throw new BusError("BUS_CALL_UNKNOWN", "this kernel has no change_pte: see BusRules.hasChangePte", { mm });
-    return this.#changePte(mm, address, pte);
+    if (!this.rules.hasChangePte)
+      throw new BusError("BUS_CALL_UNKNOWN", "this kernel has no change_pte: see BusRules.hasChangePte", { mm });
+    return this.#calls.list("change-pte", "change_pte", mm, address, address + 1, pte) as unknown as Path;
   }
 
   /** mmu_notifier_clear_flush_young(): 1 when any subscriber saw an access to [start, end). Asks all. */
   clearFlushYoung(mm: number, start: number, end: number): Path<number> {
-    return this.#walk("clear-flush-young", "clear_flush_young", mm, start, end);
+    return this.#calls.list("clear-flush-young", "clear_flush_young", mm, start, end);
   }
 
   /** mmu_notifier_clear_young(): the same without a flush. */
   clearYoung(mm: number, start: number, end: number): Path<number> {
-    return this.#walk("clear-young", "clear_young", mm, start, end);
+    return this.#calls.list("clear-young", "clear_young", mm, start, end);
   }
 
   /** mmu_notifier_test_young(): stops at the first subscriber that saw an access. */
   testYoung(mm: number, address: number): Path<number> {
-    return this.#walk("test-young", "test_young", mm, address, address + 1);
+    return this.#calls.list("test-young", "test_young", mm, address, address + 1);
   }
 
   /**
    * __mmu_notifier_release(), from exit_mmap: intervals first, then the list; then everybody is unhashed and a grace period
    * passes.
    */
-  *release(mm: number): Path {
-    const { subscriptions, srcu } = this.#state;
-    const call: BusCall | undefined = this.#observed ? { call: "release", mm, start: 0, end: ULONG_MAX } : undefined;
-    const outcome: Unclaimed = { unclaimed: undefined };
-    const range: MmuNotifierRange = { mm, start: 0, end: ULONG_MAX, event: "MMU_NOTIFY_RELEASE", flags: MMU_NOTIFIER_RANGE_BLOCKABLE };
-    const entered = yield step("__mmu_notifier_release", () => {
-      const head = subscriptions.of(mm);
-      if (head === 0) return NO_NOTIFIERS;
-      this.#emit(call);
-      return subscriptions.hasItree(head) ? this.#intervals.invStart(head, 0, ULONG_MAX) : NOBODY;
-    });
-    if (entered === NO_NOTIFIERS) return;
-    if (entered < 0) {
-      yield* this.#intervals.invalidate(range, entered, outcome);
-      yield step("mn_itree_inv_end", () => {
-        this.#intervals.invEnd(subscriptions.of(mm));
-        return 0;
-      });
-    }
-    const listed = yield step("mn_hlist_release: srcu_read_lock", (task) => {
-      const first = subscriptions.first(subscriptions.of(mm));
-      return first === 0 ? NOBODY : subscriptions.chainFrom(first).id * 2 + this.#state.srcuLock.run(task);
-    });
-    if (listed !== NOBODY) {
-      const callbacks = this.#list.callbacks(listed, RELEASE_SLOT);
-      const main = releaseDelivery(mm);
-      const i = this.#list.deliver(callbacks, main);
-      main.keepLocked = true;
-      if (i < callbacks.length) yield* this.#list.walk(listed, RELEASE_SLOT, i, main);
-      yield step("hlist_del_init_rcu of all", () => {
-        const head = subscriptions.of(mm);
-        for (let at = subscriptions.first(head); at !== 0; at = subscriptions.first(head)) subscriptions.unhash(head, at);
-        return 0;
-      });
-      yield this.#list.unlock(listed);
-      yield* srcu.synchronize();
-      outcome.unclaimed ??= main.unclaimed;
-    }
-    if (outcome.unclaimed !== undefined) throw outcome.unclaimed;
+  release(mm: number): Path {
+    return release(this.#state, this.#list, this.#hits, mm);
   }
 
   // Streams
@@ -262,7 +226,7 @@ export class NotifierBus {
 
   /** mmu_notifier_put(): the last one unhashes and leaves the rest to {@link runSrcuCallback} or {@link synchronize}. */
   put(subscription: number): Path {
-    return this.#registration.put(subscription);
+    return this.#callbacks.put(subscription);
   }
 
   /** mmu_notifier_unregister(): may sleep; calls release if exit has not. */
@@ -272,39 +236,39 @@ export class NotifierBus {
 
   /** mmu_notifier_synchronize(): after it, everything that was put is freed. */
   synchronize(): Path {
-    return this.#registration.synchronize();
+    return this.#callbacks.synchronize();
   }
 
   /** One round of the task that runs call_srcu()'s callbacks; spawn it with `again` where puts are not synchronized. */
   runSrcuCallback(): Path {
-    return this.#registration.runCallback();
+    return this.#callbacks.runCallback();
   }
 
   // Interval notifiers
 
   /** Makes a kind of interval known, at set-up. */
   defineIntervalOps(ops: IntervalNotifierOps): number {
-    return this.#intervals.defineOps(ops);
+    return this.#hits.defineOps(ops);
   }
 
   /** The driver's kzalloc of a struct mmu_interval_notifier. Inside a step, or at set-up. */
   allocInterval(ops: number): number {
-    return this.#intervals.tree.alloc(ops);
+    return this.#hits.tree.alloc(ops);
   }
 
   /** The driver's kfree. Inside a step. */
   freeInterval(interval: number): void {
-    this.#intervals.tree.free(interval);
+    this.#hits.tree.free(interval);
   }
 
   /** First byte of an interval; inside a step. */
   intervalStart(interval: number): number {
-    return this.#intervals.tree.start(interval);
+    return this.#hits.tree.start(interval);
   }
 
   /** One past the last byte of an interval; inside a step. */
   intervalEnd(interval: number): number {
-    return this.#intervals.tree.last(interval) + 1;
+    return this.#hits.tree.last(interval) + 1;
   }
 
   /** mmu_interval_notifier_insert() of `length` bytes: 0, -EOVERFLOW, -EINVAL, or an error of registration. mmap_lock not held. */
@@ -340,160 +304,5 @@ export class NotifierBus {
   /** mmu_interval_set_seq(): from invalidate only, under the user lock, always. */
   intervalSetSeq(interval: number, curSeq: number): Path {
     return this.#intervals.setSeq(interval, curSeq);
-  }
-
-  *#start(range: MmuNotifierRange, blockable: boolean): Path<number> {
-    const { mm, start, end, event } = range;
-    const index = this.#eventIndex(event);
-    const slot = START_SLOT + index;
-    const list = this.#list;
-    const outcome: Unclaimed = { unclaimed: undefined };
-    const flags = blockable ? MMU_NOTIFIER_RANGE_BLOCKABLE : 0;
-    if (blockable) yield START_MIGHT_SLEEP;
-    yield MAP_ACQUIRE;
-    const call: BusCall | undefined = this.#observed ? { call: "invalidate_range_start", mm, start, end, event, flags, owner: range.owner ?? 0 } : undefined;
-    let entered = yield call === undefined && !this.#intervals.defined
-      ? this.#enterStep(mm, slot, "mmu_notifier_invalidate_range_start")
-      : step("mmu_notifier_invalidate_range_start", (task) => this.#enterStart(call, mm, start, end, slot, task));
-    let ret = 0;
-    let viaIntervals = false;
-    if (entered !== NO_NOTIFIERS) {
-      setBlockable(range, blockable);
-      if (entered < 0) {
-        viaIntervals = true;
-        ret = yield* this.#intervals.invalidate(range, entered, outcome);
-        entered = ret === 0 ? yield this.#enterStep(mm, slot, "mn_hlist_invalidate_range_start") : NOBODY;
-      }
-      if (entered > NOBODY) {
-        const callbacks = list.callbacks(entered, slot);
-        const main = new Delivery("start", mm, start, end, event, flags, range.owner ?? 0);
-        const i = list.deliver(callbacks, main);
-        let locked = 1;
-        if (i < callbacks.length) {
-          locked = yield* list.walk(entered, slot, i, main);
-          if (main.refusals > 0) {
-            locked = 0;
-            ret = -EAGAIN;
-            yield* list.unwind(entered, index, main);
-          }
-          outcome.unclaimed ??= main.unclaimed;
-        }
-        if (locked !== 0) yield list.unlock(entered);
-        if (ret !== 0 && viaIntervals && this.rules.undoIntervalsOnEagain === true) yield this.#invEndStep(mm);
-      }
-      if (call !== undefined && ret !== 0) (call as { ret?: number }).ret = ret;
-    }
-    yield MAP_RELEASE;
-    if (outcome.unclaimed !== undefined) throw outcome.unclaimed;
-    return blockable ? 0 : ret;
-  }
-
-  *#end(range: MmuNotifierRange, onlyEnd: boolean): Path {
-    const { mm, start, end, event } = range;
-    const slot = (onlyEnd ? ONLY_END_SLOT : END_SLOT) + this.#eventIndex(event);
-    const list = this.#list;
-    const blockable = isBlockable(range);
-    const flags = blockable ? MMU_NOTIFIER_RANGE_BLOCKABLE : 0;
-    if (blockable) yield END_MIGHT_SLEEP;
-    const call: BusCall | undefined = this.#observed ? { call: "invalidate_range_end", mm, start, end, event, flags, owner: range.owner ?? 0, onlyEnd } : undefined;
-    let entered = yield call === undefined && !this.#intervals.defined
-      ? this.#enterStep(mm, slot, "mmu_notifier_invalidate_range_end")
-      : step("mmu_notifier_invalidate_range_end", (task) => this.#enterEnd(call, mm, slot, task));
-    if (entered === NO_NOTIFIERS) return;
-    let unclaimed: Error | undefined;
-    yield MAP_ACQUIRE;
-    if (entered === INTERVALS_PASSED) entered = yield this.#enterStep(mm, slot, "mn_hlist_invalidate_end");
-    if (entered > NOBODY) {
-      const callbacks = list.callbacks(entered, slot);
-      const main = new Delivery("end", mm, start, end, event, flags, range.owner ?? 0);
-      const i = list.deliver(callbacks, main);
-      if (i === callbacks.length) yield list.unlock(entered);
-      else {
-        if ((yield* list.walk(entered, slot, i, main)) !== 0) yield list.unlock(entered);
-        unclaimed = main.unclaimed;
-      }
-    }
-    yield MAP_RELEASE;
-    if (unclaimed !== undefined) throw unclaimed;
-  }
-
-  *#hook(mm: number, start: number, end: number): Path {
-    yield* this.#walk(this.#state.hookPhase, this.rules.hook, mm, start, end);
-  }
-
-  *#changePte(mm: number, address: number, pte: number): Path {
-    yield* this.#walk("change-pte", "change_pte", mm, address, address + 1, pte);
-  }
-
-  /** A call that goes to the list only and has no event. */
-  *#walk(phase: NotificationPhase, name: BusCall["call"], mm: number, start: number, end: number, pte?: number): Path<number> {
-    const slot = eventlessSlot(phase);
-    const list = this.#list;
-    const call: BusCall | undefined = this.#observed ? { call: name, mm, start, end, ...(pte === undefined ? {} : { pte }) } : undefined;
-    const entered = yield call === undefined ? this.#enterStep(mm, slot, name) : step(name, (task) => this.#enterCall(call, mm, slot, task));
-    if (entered === NO_NOTIFIERS) return 0;
-    let young = 0;
-    if (entered > NOBODY) {
-      const callbacks = list.callbacks(entered, slot);
-      const main = new Delivery(phase, mm, start, end, undefined, 0, 0, pte);
-      const i = list.deliver(callbacks, main);
-      if (i === callbacks.length || (yield* list.walk(entered, slot, i, main)) !== 0) yield list.unlock(entered);
-      young = main.young;
-      if (main.unclaimed !== undefined) throw main.unclaimed;
-    }
-    if (call !== undefined && phase.endsWith("young")) (call as { ret?: number }).ret = young;
-    return young;
-  }
-
-  #eventIndex(event: MmuNotifyEvent): number {
-    const index = eventIndex(event);
-    if (event === "MMU_NOTIFY_PROTECTION_UPGRADE" && !this.rules.hasUpgradeEvent) {
-      throw new BusError("BUS_EVENT_UNKNOWN", "this kernel has no MMU_NOTIFY_PROTECTION_UPGRADE: see BusRules.hasUpgradeEvent", { event });
-    }
-    return index;
-  }
-
-  /** The step that enters a list, made once for each mm and kind of walk. */
-  #enterStep(mm: number, slot: number, label: string): Step {
-    const steps = (this.#enterSteps[mm] ??= []);
-    return (steps[slot] ??= new Step(label, (task) => this.#list.enter(mm, slot, task)));
-  }
-
-  #enterStart(call: BusCall | undefined, mm: number, start: number, end: number, slot: number, task: number): number {
-    const head = this.#state.subscriptions.of(mm);
-    if (head === 0) return NO_NOTIFIERS;
-    this.#emit(call);
-    if (this.#state.subscriptions.hasItree(head)) return this.#intervals.invStart(head, start, end);
-    return this.#list.enter(mm, slot, task);
-  }
-
-  #enterEnd(call: BusCall | undefined, mm: number, slot: number, task: number): number {
-    const head = this.#state.subscriptions.of(mm);
-    if (head === 0) return NO_NOTIFIERS;
-    this.#emit(call);
-    if (!this.#state.subscriptions.hasItree(head)) return this.#list.enter(mm, slot, task);
-    this.#intervals.invEnd(head);
-    return INTERVALS_PASSED;
-  }
-
-  #enterCall(call: BusCall, mm: number, slot: number, task: number): number {
-    if (this.#state.subscriptions.of(mm) === 0) return NO_NOTIFIERS;
-    this.#emit(call);
-    return this.#list.enter(mm, slot, task);
-  }
-
-  #invEndStep(mm: number): Step {
-    return step("mn_itree_inv_end", () => {
-      this.#intervals.invEnd(this.#state.subscriptions.of(mm));
-      return 0;
-    });
-  }
-
-  get #observed(): boolean {
-    return this.#state.observers.calls.observed;
-  }
-
-  #emit(call: BusCall | undefined): void {
-    if (call !== undefined) this.#state.observers.calls.next(call);
   }
 }

@@ -36,7 +36,10 @@ export function isBlockable(range: MmuNotifierRange): boolean {
   return range.flags === undefined || (range.flags & MMU_NOTIFIER_RANGE_BLOCKABLE) !== 0;
 }
 
-/** Writes the blockable bit into the caller's range, as start and start_nonblock do; leaves an object that is right alone. */
+/**
+ * Writes the blockable bit into the caller's range, as start and start_nonblock do; leaves an object that is right alone. Done by
+ * the path, not by a step, so that a path that is replayed from its results finds the same range.
+ */
 export function setBlockable(range: MmuNotifierRange, blockable: boolean): void {
   if (isBlockable(range) === blockable) return;
   const flags = (range.flags ?? 0) & ~MMU_NOTIFIER_RANGE_BLOCKABLE;

@@ -1,17 +1,4 @@
-import {
-  downWrite,
-  holderOf,
-  type Memory,
-  mightSleep,
-  type Path,
-  preemptDisable,
-  preemptEnable,
-  type Segment,
-  type Step,
-  step,
-  upWrite,
-  waitFor,
-} from "@mmu-notifier/steps";
+import { downWrite, holderOf, mightSleep, type Path, type Step, step, upWrite } from "@mmu-notifier/steps";
 import type { BusState } from "./bus-state.js";
 import { EINVAL, EOVERFLOW } from "./errno.js";
 import { BusError } from "./errors.js";
@@ -21,7 +8,6 @@ import { MAP_ACQUIRE, MAP_RELEASE } from "./lock-map.js";
 import { ABANDONED, ALLOCATED, REGISTERED } from "./subscriptions.js";
 
 const USERS_MAX = 0xffff_ffff;
-const TO_FREE = 1;
 const UNREGISTER_MIGHT_SLEEP = mightSleep("mmu_notifier_unregister");
 
 /** Registration and lifetime (mm/mmu_notifier.c, register to synchronize). */
@@ -29,16 +15,11 @@ export class Registration {
   readonly #state: BusState;
   readonly #delivery: ListDelivery;
   readonly #kzalloc: (() => Path<number>) | undefined;
-  /** One row: the first subscription that waits for its free callback. */
-  readonly #callbacks: Segment;
-  readonly #callbacksAt: number;
 
-  constructor(memory: Memory, state: BusState, delivery: ListDelivery, kzalloc: (() => Path<number>) | undefined) {
+  constructor(state: BusState, delivery: ListDelivery, kzalloc: (() => Path<number>) | undefined) {
     this.#state = state;
     this.#delivery = delivery;
     this.#kzalloc = kzalloc;
-    this.#callbacks = memory.segment("mmu_notifier call_srcu", 4, 1);
-    this.#callbacksAt = this.#callbacks.alloc() * 4 + TO_FREE;
   }
 
   /** mmu_notifier_register(); subscription 0 only makes the mm ready for intervals. */
@@ -77,7 +58,11 @@ export class Registration {
     const { mmapLock } = this.#state.handle(mm);
     return step("mmap_assert_write_locked", (task) => {
       if (holderOf(mmapLock) !== task) {
-        throw new BusError("BUS_MMAP_LOCK_NOT_HELD", `${mmapLock.name} is not held for writing. Take it, or call the variant without Locked`, { mm });
+        throw new BusError(
+          "BUS_MMAP_LOCK_NOT_HELD",
+          `${mmapLock.name} is not held for writing. Take it, or call the variant without Locked`,
+          { mm },
+        );
       }
       return 0;
     });
@@ -87,17 +72,25 @@ export class Registration {
   check(subscription: number, mm: number): number {
     const { subscriptions, ops, rules, hookPhase, observers } = this.#state;
     if (this.#state.handle(mm).users() <= 0) {
-      throw new BusError("BUS_REGISTER_DEAD_MM", `mm ${mm} has no users left: kernel BUG at __mmu_notifier_register. Hold mmget() across registration`, { mm });
+      throw new BusError(
+        "BUS_REGISTER_DEAD_MM",
+        `mm ${mm} has no users left: kernel BUG at __mmu_notifier_register. Hold mmget() across registration`,
+        { mm },
+      );
     }
     if (subscription !== 0) {
       subscriptions.check(subscription);
       const { interest, name } = ops[subscriptions.ops(subscription)]!;
       const hook = (interest & (1 << eventlessBit(hookPhase))) !== 0;
       if (rules.rejectsMixedOps && hook && (interest & (ALL_STARTS | ALL_ENDS)) !== 0) {
-        observers.warn("WARN_MIXED_OPS", `${name} has both ${rules.hook} and start or end. Use two subscriptions, or narrow the stream with ranges() or invalidations()`, {
-          subscriber: name,
-          mm,
-        });
+        observers.warn(
+          "WARN_MIXED_OPS",
+          `${name} has both ${rules.hook} and start or end. Use two subscriptions, or narrow the stream with ranges() or invalidations()`,
+          {
+            subscriber: name,
+            mm,
+          },
+        );
         return -EINVAL;
       }
     }
@@ -136,7 +129,9 @@ export class Registration {
     if (found !== 0) return found;
     const { allocNotifier, freeNotifier } = this.#state.ops[ops]!;
     const subscription =
-      allocNotifier === undefined ? yield step("alloc_notifier", () => subscriptions.alloc(ops)) : yield* allocNotifier(mm);
+      allocNotifier === undefined
+        ? yield step("alloc_notifier", () => subscriptions.alloc(ops))
+        : yield* allocNotifier(mm);
     if (subscription < 0) return subscription;
     const error = yield* this.registerLocked(subscription, mm);
     if (error === 0) return subscription;
@@ -162,75 +157,6 @@ export class Registration {
     return 0;
   }
 
-  /** mmu_notifier_put(). */
-  *put(subscription: number): Path {
-    yield step("mmu_notifier_put", () => {
-      const { subscriptions, observers } = this.#state;
-      subscriptions.check(subscription);
-      const users = subscriptions.users(subscription);
-      if (users === 0) {
-        observers.warn("WARN_PUT_WITHOUT_USERS", `subscription ${subscription} is put more often than it was got`, { subscription });
-        return 0;
-      }
-      subscriptions.setUsers(subscription, users - 1);
-      if (users > 1) return 0;
-      subscriptions.unhash(subscriptions.of(subscriptions.mm(subscription)), subscription);
-      subscriptions.setNextToFree(subscription, this.#callbacks.i32[this.#callbacksAt]!);
-      this.#callbacks.i32[this.#callbacksAt] = subscription;
-      return 0;
-    });
-  }
-
-  /** One round of the task that runs SRCU callbacks: waits for a put, for a grace period, then frees. */
-  *runCallback(): Path {
-    const subscription = yield waitFor(
-      "call_srcu: a callback",
-      () => this.#callbacks.i32[this.#callbacksAt] !== 0,
-      () => this.#takeCallback(),
-    );
-    yield* this.#freeAfterGrace(subscription);
-  }
-
-  /** mmu_notifier_synchronize(): a grace period, and all callbacks of earlier puts. */
-  *synchronize(): Path {
-    yield* this.#state.srcu.synchronize();
-    for (;;) {
-      const subscription = yield step("call_srcu: a callback", () => this.#takeCallback());
-      if (subscription === 0) return;
-      yield* this.#freeAfterGrace(subscription);
-    }
-  }
-
-  #takeCallback(): number {
-    const { subscriptions } = this.#state;
-    const subscription = this.#callbacks.i32[this.#callbacksAt]!;
-    if (subscription !== 0) {
-      this.#callbacks.i32[this.#callbacksAt] = subscriptions.nextToFree(subscription);
-      subscriptions.setNextToFree(subscription, 0);
-    }
-    return subscription;
-  }
-
-  /** mmu_notifier_free_rcu(). */
-  *#freeAfterGrace(subscription: number): Path {
-    const { subscriptions, srcu } = this.#state;
-    yield* srcu.synchronize();
-    const ops = yield step("mmu_notifier_free_rcu", () => subscriptions.ops(subscription));
-    const { freeNotifier } = this.#state.ops[ops]!;
-    if (freeNotifier !== undefined) {
-      yield preemptDisable();
-      yield* freeNotifier(subscription);
-      yield preemptEnable();
-    }
-    yield step("mmdrop", () => {
-      const mm = subscriptions.mm(subscription);
-      subscriptions.setState(subscription, ALLOCATED);
-      subscriptions.free(subscription);
-      this.#state.handle(mm).drop();
-      return 0;
-    });
-  }
-
   /** mmu_notifier_unregister(). */
   *unregister(subscription: number, mm: number): Path {
     const { subscriptions, srcu, srcuLock, chains } = this.#state;
@@ -246,12 +172,13 @@ export class Registration {
       }
       return subscriptions.isHashed(subscription) ? 1 : 0;
     });
+    let unclaimed: Error | undefined;
     if (hashed !== 0) {
       const entered = yield step("srcu_read_lock(mmu_notifier)", (task) => {
-        const only = chains.empty.then(chains.code(subscriptions.ops(subscription), subscription));
+        const only = chains.empty.followedBy(chains.code(subscriptions.ops(subscription), subscription));
         return only.id * 2 + srcuLock.run(task);
       });
-      yield* this.#delivery.releaseOne(entered, mm);
+      unclaimed = yield* this.#delivery.releaseOne(entered, mm);
       yield this.#delivery.unlock(entered);
       yield step("hlist_del_init_rcu", () => {
         subscriptions.unhash(subscriptions.of(mm), subscription);
@@ -264,6 +191,7 @@ export class Registration {
       this.#state.handle(mm).drop();
       return 0;
     });
+    if (unclaimed !== undefined) throw unclaimed;
   }
 
   /** Joins at once, at set-up: what {@link register} does when nobody else runs. */

@@ -72,7 +72,8 @@ export class StreamSubscribers implements StreamHost {
 
   subscribing(name: string, subscribe: () => Subscription): Subscription {
     const outer = this.#frame;
-    const frame: Frame = { name, register: !this.#preparing, rows: [], error: undefined };
+    const register = !this.#preparing && outer?.register !== false;
+    const frame: Frame = { name: name || (outer?.name ?? ""), register, rows: [], error: undefined };
     this.#frame = frame;
     this.#preparing = false;
     let subscription: Subscription;
@@ -87,11 +88,15 @@ export class StreamSubscribers implements StreamHost {
       throw frame.error;
     }
     if (frame.rows.length > 0) this.#rows.set(subscription, frame.rows[0]!);
+    outer?.rows.push(...frame.rows);
     return subscription;
   }
 
   /** Subscribes without joining a list. */
-  prepare<T>(stream: Observable<T>, observer: NamedObserver<T> | ((value: T) => void)): { subscription: number; stream: Subscription } {
+  prepare<T>(
+    stream: Observable<T>,
+    observer: NamedObserver<T> | ((value: T) => void),
+  ): { subscription: number; stream: Subscription } {
     this.#preparing = true;
     let subscription: Subscription;
     try {
@@ -102,7 +107,10 @@ export class StreamSubscribers implements StreamHost {
     const row = this.rowOf(subscription);
     if (row === 0) {
       subscription.unsubscribe();
-      throw new BusError("BUS_STREAM_FOREIGN", "prepare() wants a stream made by this bus's notifications(), piped or not");
+      throw new BusError(
+        "BUS_STREAM_FOREIGN",
+        "prepare() wants a stream made by this bus's notifications(), piped or not",
+      );
     }
     return { subscription: row, stream: subscription };
   }

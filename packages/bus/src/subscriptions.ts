@@ -151,14 +151,21 @@ export class Subscriptions {
   free(row: number): void {
     this.check(row);
     if (this.isHashed(row) || this.state(row) === REGISTERED) {
-      throw new BusError("BUS_FREE_IN_USE", `subscription ${row} is freed while it is registered. Unregister it and wait for the grace period first`, { row });
+      throw new BusError(
+        "BUS_FREE_IN_USE",
+        `subscription ${row} is freed while it is registered. Unregister it and wait for the grace period first`,
+        { row },
+      );
     }
     this.rows.free(row);
   }
 
   /** Asserts that the row is allocated. */
   check(row: number): void {
-    if (!this.rows.isLive(row)) throw new BusError("BUS_NOT_ALLOCATED", `subscription ${row} is not allocated: it was freed, or never made`, { row });
+    if (!this.rows.isLive(row))
+      throw new BusError("BUS_NOT_ALLOCATED", `subscription ${row} is not allocated: it was freed, or never made`, {
+        row,
+      });
   }
 
   ops(row: number): number {
@@ -234,7 +241,7 @@ export class Subscriptions {
     const { i32 } = this.rows;
     let chain = this.#chains.empty;
     for (let at = row; at !== 0; at = i32[at * SUBSCRIPTION_WORDS + NEXT]!) {
-      chain = chain.then((i32[at * SUBSCRIPTION_WORDS + OPS]! << 16) | at);
+      chain = chain.followedBy((i32[at * SUBSCRIPTION_WORDS + OPS]! << 16) | at);
     }
     return chain;
   }

@@ -6,12 +6,15 @@ import { machine } from "./test-mm.js";
 it("delivers", () => {
   const { bus, mm } = machine();
   const seen: string[] = [];
-  bus.notifications(mm.id).pipe(exceptEvents("MMU_NOTIFY_CLEAR")).subscribe((n) => {
-    seen.push(n.phase);
-    n.waitUntil(function* () {
-      yield step("w", () => seen.push("work"));
+  bus
+    .notifications(mm.id)
+    .pipe(exceptEvents("MMU_NOTIFY_CLEAR"))
+    .subscribe((n) => {
+      seen.push(n.phase);
+      n.waitUntil(function* () {
+        yield step("w", () => seen.push("work"));
+      });
     });
-  });
   const s = new Scheduler();
   const range = { mm: mm.id, start: 0, end: 4096, event: "MMU_NOTIFY_UNMAP" } as const;
   expect(s.run(bus.invalidateRangeStart(range))).toBe(0);

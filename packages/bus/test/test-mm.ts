@@ -1,13 +1,4 @@
-import {
-  downWrite,
-  type Lock,
-  lockAt,
-  lockClass,
-  Memory,
-  type Path,
-  type Segment,
-  step,
-} from "@mmu-notifier/steps";
+import { downWrite, type Lock, lockAt, lockClass, Memory, type Path, type Segment, step } from "@mmu-notifier/steps";
 import { type BusOptions, type BusRules, EINTR, type MmHandle, NotifierBus } from "@mmu-notifier/bus";
 
 export { downWrite };
