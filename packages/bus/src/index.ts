@@ -37,6 +37,9 @@ export { phases } from "./operators/phases.js";
 export { ranges } from "./operators/ranges.js";
 export { type NotificationRate, rateMeter } from "./operators/rate-meter.js";
 
+// Running code of drivers
+export { type FaultBox, guardedWork } from "./guarded-work.js";
+
 // Watching
 export type { BusCall, BusWarning, BusWarningCode } from "./observers.js";
 

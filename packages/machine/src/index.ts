@@ -1,1 +1,25 @@
-export {};
+// Machines
+export { createMachine, DEFAULT_ARCH, DEFAULT_KERNEL, Machine, type MachineOptions } from "./machine.js";
+export { AddressSpace } from "./address-space.js";
+export { type AttachOptions, Device } from "./device.js";
+export type { TimelineEvent } from "./timeline.js";
+
+// Plugins
+export {
+  type ArchitecturePlugin,
+  type DriverPlugin,
+  type KernelProfilePlugin,
+  type Plugin,
+  PLUGIN_KINDS,
+  type PluginExport,
+  type PluginKind,
+} from "./plugin.js";
+export { type PluginEntry, PluginRegistry } from "./plugin-registry.js";
+export { DRIVER_KEYWORD, type DriverPackage, findDriverPackages, isPath, type LoadedPlugins, loadPlugin } from "./load-plugin.js";
+
+// Containers
+export type { DependencyContainer, InjectionToken } from "./di.js";
+export * from "./tokens.js";
+
+// Errors
+export { MachineError, type MachineErrorCode } from "./errors.js";

@@ -1,0 +1,209 @@
+import {
+  type AccessOutcome,
+  accessUntilResolved,
+  type AnySecondaryMmuDefinition,
+  type BoundDevice,
+  type CostReport,
+  type Costs,
+  createDevice,
+  decodeAccess,
+  type Device as SdkDevice,
+  deviceAccess,
+  type DeviceEvent,
+  type ResolvedAccess,
+  type SecondaryEntry,
+  type UpgradeDecision,
+} from "@mmu-notifier/sdk";
+import { type FaultBox, guardedWork } from "@mmu-notifier/bus";
+import { ContextError, DeadlockError, LockOrderError, type Path } from "@mmu-notifier/steps";
+import type { Observable } from "rxjs";
+import type { AddressSpace } from "./address-space.js";
+import type { DriverErrors } from "./driver-errors.js";
+import { MachineError, messageOf } from "./errors.js";
+import type { Machine } from "./machine.js";
+import { ASIDS, FAULT_SERVICES } from "./tokens.js";
+
+/** How a device is attached. */
+export interface AttachOptions {
+  readonly process: AddressSpace;
+  /**
+   * Name of the device.
+   *
+   * @defaultValue the driver's name and the lowest free number
+   */
+  readonly name?: string;
+  /** Options of the driver. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+type AnyDevice = SdkDevice<unknown, object>;
+
+/**
+ * A device of a machine, bound to one process or to several.
+ *
+ * @public
+ */
+export class Device {
+  readonly name: string;
+  readonly definition: AnySecondaryMmuDefinition;
+  /** The package, file or call that the driver came from. */
+  readonly origin: string;
+  /** What the device reports; nothing is built while nobody watches. */
+  readonly events: Observable<DeviceEvent>;
+  readonly #machine: Machine;
+  readonly #errors: DriverErrors;
+  readonly #device: AnyDevice;
+  readonly #bound = new Map<number, BoundDevice>();
+  #stop: () => void = () => undefined;
+
+  /** @internal Use {@link Machine.attach}. */
+  constructor(
+    machine: Machine,
+    name: string,
+    definition: AnySecondaryMmuDefinition,
+    origin: string,
+    errors: DriverErrors,
+    options: Readonly<Record<string, unknown>>,
+  ) {
+    this.name = name;
+    this.definition = definition;
+    this.origin = origin;
+    this.#machine = machine;
+    this.#errors = errors;
+    const { container, kernel } = machine;
+    this.#device = this.#set("device", () =>
+      createDevice(kernel, definition as unknown as AnyDevice["definition"], {
+        name,
+        options,
+        asids: container.resolve(ASIDS),
+        faults: container.resolve(FAULT_SERVICES),
+      }),
+    );
+    this.events = this.#device.events.stream;
+  }
+
+  /** Commands and counters so far. */
+  get costs(): Costs {
+    return this.#device.costs;
+  }
+
+  report(): CostReport {
+    return this.costs.report();
+  }
+
+  /** The options in force: the driver's defaults with what was given over them. */
+  get options(): object {
+    return this.#device.options;
+  }
+
+  isBoundTo(process: AddressSpace): boolean {
+    return this.#bound.has(process.mm);
+  }
+
+  /** Processes' mms in the order they were bound. */
+  get mms(): readonly number[] {
+    return [...this.#bound.keys()];
+  }
+
+  /** What the binding to a process does with MMU_NOTIFY_PROTECTION_UPGRADE, and why. */
+  decision(process?: AddressSpace): UpgradeDecision {
+    return this.binding(process).decision;
+  }
+
+  /** The binding to a process; without one, the only or first binding. */
+  binding(process?: AddressSpace): BoundDevice {
+    const bound = process === undefined ? this.#bound.values().next().value : this.#bound.get(process.mm);
+    if (bound !== undefined) return bound;
+    const to = process === undefined ? "any process" : process.name;
+    throw new MachineError("DEVICE_BIND_FAILED", `device ${this.name} is not bound to ${to}. Attach it first`, { name: this.name });
+  }
+
+  /** Connects to a process, at set-up. */
+  bind(process: AddressSpace): void {
+    this.#set("create", () => this.#bound.set(process.mm, this.#device.bind(process.mm)));
+    if (this.#bound.size > 1) return;
+    const { scheduler } = this.#machine;
+    const tasks = this.#device.start(scheduler);
+    this.#stop = () => {
+      for (const task of tasks) scheduler.kill(task);
+    };
+  }
+
+  /** A load of the device from page `vpn`; see {@link outcome} for the result. */
+  read(vpn: number, process?: AddressSpace): Path<number> {
+    return this.#access(vpn, "read", 0, process);
+  }
+
+  /** A store of the device to page `vpn`. */
+  write(vpn: number, value = 0, process?: AddressSpace): Path<number> {
+    return this.#access(vpn, "write", value, process);
+  }
+
+  /** What the number that {@link read} and {@link write} return means. */
+  outcome(result: number): AccessOutcome {
+    return decodeAccess(result);
+  }
+
+  /**
+   * An access on the straight runner that ends even if the device would retry for ever: when the whole machine comes back to
+   * a state it was in, that is a proof of livelock.
+   */
+  access(vpn: number, access: "read" | "write", value = 0, process?: AddressSpace): ResolvedAccess {
+    const bound = this.binding(process);
+    try {
+      return accessUntilResolved(this.#machine, bound, vpn, access, value);
+    } catch (cause) {
+      throw this.#attributed(`${access} of page ${vpn}`, cause);
+    }
+  }
+
+  /** Every translation that the device could use now without asking anybody. */
+  entries(process?: AddressSpace): readonly SecondaryEntry[] {
+    return this.binding(process).binding.entries();
+  }
+
+  /** Takes the device off a process. */
+  *unbind(process: AddressSpace): Path {
+    const bound = this.binding(process);
+    const box: FaultBox = { fault: undefined };
+    yield* guardedWork(() => bound.binding.unbind(), box);
+    if (box.fault !== undefined) this.#errors.add(this, this.name, "unbind", box.fault.cause);
+    bound.binding.connection.unsubscribe();
+    this.#bound.delete(process.mm);
+  }
+
+  /** Takes the device out of the machine, at tear-down. */
+  close(): void {
+    this.#stop();
+    for (const { binding } of this.#bound.values()) binding.connection.unsubscribe();
+    this.#bound.clear();
+  }
+
+  *#access(vpn: number, access: "read" | "write", value: number, process?: AddressSpace): Path<number> {
+    const bound = this.binding(process);
+    const box: FaultBox = { fault: undefined };
+    const result = yield* guardedWork(() => deviceAccess(bound, vpn, access, value), box);
+    if (result === undefined) throw this.#attributed(`${access} of page ${vpn}`, box.fault?.cause);
+    return result;
+  }
+
+  /** What to throw for something that came out of an access: findings of the locking checks say themselves whose they are. */
+  #attributed(during: string, cause: unknown): unknown {
+    if (cause instanceof ContextError || cause instanceof LockOrderError || cause instanceof DeadlockError) return cause;
+    return this.#errors.add(this, this.name, during, cause);
+  }
+
+  /** Runs set-up code of the driver; what it throws says whose it is. */
+  #set<T>(during: string, run: () => T): T {
+    try {
+      return run();
+    } catch (cause) {
+      throw new MachineError(
+        "DEVICE_BIND_FAILED",
+        `device ${this.name} cannot be attached: driver ${this.definition.name} (${this.origin}): ${messageOf(cause)}`,
+        { name: this.name, driver: this.definition.name, package: this.origin, during },
+        { cause },
+      );
+    }
+  }
+}

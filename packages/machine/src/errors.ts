@@ -1,0 +1,42 @@
+import { type ErrorDetails, MmuNotifierError } from "@mmu-notifier/steps";
+
+/** What is wrong with a machine or a plugin, as a stable code. */
+export type MachineErrorCode =
+  /** No plugin of that kind and name. */
+  | "PLUGIN_UNKNOWN"
+  /** Two plugins of one kind have the same name. */
+  | "PLUGIN_DUPLICATE"
+  /** The object is no plugin. */
+  | "PLUGIN_INVALID"
+  /** The file or package cannot be found. */
+  | "PLUGIN_NOT_FOUND"
+  /** The file or package threw while it was loaded. */
+  | "PLUGIN_LOAD_FAILED"
+  /** Code of a driver threw. */
+  | "DRIVER_THREW"
+  /** A device of that name is attached already. */
+  | "DEVICE_DUPLICATE"
+  /** The driver refused the binding. */
+  | "DEVICE_BIND_FAILED"
+  /** The machine or the process was closed. */
+  | "MACHINE_CLOSED"
+  /** A clean-up function threw. */
+  | "MACHINE_TEARDOWN";
+
+/**
+ * A machine that cannot be put together, or a plugin that does not do its part.
+ *
+ * @public
+ */
+export class MachineError extends MmuNotifierError {
+  declare readonly code: MachineErrorCode;
+
+  constructor(code: MachineErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(code, message, details, options);
+  }
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
