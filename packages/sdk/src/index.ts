@@ -1,1 +1,82 @@
-export {};
+// The driver's object
+export {
+  declarationsOf,
+  defineSecondaryMmu,
+  SDK_GENERATION,
+  type SecondaryMmuDefinition,
+  type UpgradeDecision,
+  upgradeDecisionOf,
+} from "./definition.js";
+export type { Declarations, OnMissingRight, PageTableSharing } from "./declarations.js";
+export { checkDefinition, resolveOptions } from "./check-definition.js";
+export { checkDeclaration, type ContractFinding, mayFilterUpgrade } from "./check-declaration.js";
+export { nearMiss } from "./near-miss.js";
+
+// What a driver is given, and what it gives back
+export type { BindingContext, BoundMm, DeviceContext, HardwareContext } from "./context.js";
+export type { Binding, HardwareTask, SecondaryEntry } from "./binding.js";
+export { DeviceMemory, Words } from "./device-memory.js";
+export { isWholeMm, type PageRange, pageRange } from "./page-range.js";
+
+// The host
+export { type BoundDevice, type BoundParts, createDevice, Device, type DeviceOptions, machineAsids } from "./host/device.js";
+export { type FlushKind, type HostFacts, hostFacts } from "./host/host-facts.js";
+export { type AddressSpaceAllocator, AsidPool, maxPinnedAsids } from "./host/asid-pool.js";
+export type { DvmLink } from "./host/dvm-link.js";
+export {
+  type FaultServices,
+  GUP_WRITABLE,
+  type GupRequest,
+  IOMMU_PAGE_RESP_FAILURE,
+  IOMMU_PAGE_RESP_INVALID,
+  IOMMU_PAGE_RESP_SUCCESS,
+} from "./host/fault-services.js";
+
+// Accesses
+export { abortedBy, ACCESS_RETRY, type AccessOutcome, decodeAccess, deviceAccess, deviceAccessOnce } from "./device-access.js";
+export { accessUntilResolved, type ResolvedAccess, type StraightMachine } from "./access-until-resolved.js";
+
+// Hardware blocks: translation
+export { AccessRequest, type NextStage, type Translation, type TranslationStage } from "./hardware/translation.js";
+export * from "./hardware/translation-result.js";
+export { chain } from "./hardware/chain.js";
+export { Iotlb, iotlb, type IotlbOptions } from "./hardware/iotlb.js";
+export type { TlbShape } from "./hardware/tlb-array.js";
+export { Atc, atc, type AtcOptions } from "./hardware/atc.js";
+export { WalkCache } from "./hardware/walk-cache.js";
+export { Walker, type WalkerAgent, type WalkerOptions } from "./hardware/walker.js";
+export { InFlight } from "./hardware/in-flight.js";
+export { HIT_POLICIES, type HitPolicy } from "./hardware/hit-policy.js";
+
+// Hardware blocks: commands and faults
+export { CERROR_ATC_INV_SYNC, CMDQ_TIMEOUT, CommandQueue, commandQueue, type CommandQueueOptions, type CommandTarget } from "./hardware/command-queue.js";
+export * from "./hardware/commands.js";
+export { type AlignedSpan, alignedSpan, atcInvRange, maxTlbiOps, type RangeOptions, tlbiRange } from "./hardware/range-encoding.js";
+export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
+export { abortOnFault, softwareFault, type SoftwareFaultOptions } from "./hardware/fault-strategies.js";
+export { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "./fault-strategy.js";
+
+// Watching
+export { COST_COUNTERS, type CostCounter, type CostReport, Costs } from "./costs.js";
+export { type DeviceEvent, DeviceEvents } from "./device-event.js";
+
+// From the floors below, for drivers, which import nothing else
+export {
+  exceptEvents,
+  invalidations,
+  MMU_NOTIFY_EVENTS,
+  type MmuNotification,
+  type MmuNotifyEvent,
+  type NotificationStream,
+  onlyEvents,
+  phases,
+  ranges,
+} from "@mmu-notifier/bus";
+export { type DvmParticipant, type FlushScope, PAGE_SIZE } from "@mmu-notifier/core";
+export { call, choose, lockAt, lockClass, mutexLock, mutexUnlock, type Path, spinLock, spinUnlock, spinUntil, type Step, step, waitFor } from "@mmu-notifier/steps";
+
+// For a driver's own tests
+export { READ_ONLY, READ_WRITE, Workbench, type WorkbenchOptions, WRITABLE_CLEAN } from "./testing/workbench.js";
+
+// Errors
+export { SdkError, type SdkErrorCode } from "./errors.js";

@@ -1,0 +1,122 @@
+import { type Path, step } from "@mmu-notifier/steps";
+import type { SecondaryEntry } from "../binding.js";
+import type { HardwareContext } from "../context.js";
+import type { Words } from "../device-memory.js";
+import { InFlight } from "./in-flight.js";
+import { TlbArray, type TlbShape } from "./tlb-array.js";
+import { AccessRequest, type NextStage, type TranslationStage } from "./translation.js";
+import { F_PERMISSION, leafAllows, TRANSLATION_KILLED, type TranslationResult } from "./translation-result.js";
+
+/** How a device's translation cache is built. */
+export interface AtcOptions extends TlbShape {
+  /** Stream id of the device. */
+  readonly sid: number;
+  /** Substream id (PASID) of the address space that this cache is for. */
+  readonly ssid: number;
+}
+
+const DEAD = 0;
+
+/**
+ * The address translation cache inside a device (PCIe ATS). It is filled by translation requests, whose completions carry rights
+ * instead of faults, and emptied by invalidate requests. What it hands out is used without asking the IOMMU again: a stale entry
+ * is a stale mapping.
+ *
+ * A completion that an invalidate request overtook is discarded when it arrives. The invalidate completion waits for accesses
+ * that use what was dropped: see {@link drained}.
+ *
+ * @public
+ */
+export class Atc implements TranslationStage {
+  readonly sid: number;
+  readonly ssid: number;
+  readonly inFlight: InFlight;
+  readonly #array: TlbArray;
+  readonly #context: HardwareContext;
+  readonly #registers: Words;
+
+  constructor(context: HardwareContext, options: AtcOptions) {
+    this.sid = options.sid;
+    this.ssid = options.ssid;
+    this.#context = context;
+    this.#array = new TlbArray(context.memory, context.spans, `atc ${options.sid}.${options.ssid}`, options);
+    this.inFlight = new InFlight(context.memory, `atc ${options.sid}.${options.ssid}`);
+    this.#registers = context.memory.words(`atc ${options.sid}.${options.ssid} registers`, 1);
+  }
+
+  /** The device stops answering invalidate requests: an injected failure. In a step or at set-up. */
+  setDead(dead: boolean): void {
+    this.#registers.set(DEAD, dead ? 1 : 0);
+  }
+
+  /** The device does not answer: its invalidate requests time out. */
+  get dead(): boolean {
+    return this.#registers.get(DEAD) !== 0;
+  }
+
+  *translate(request: AccessRequest, next: NextStage): Path<TranslationResult> {
+    const { vpn, write } = request;
+    const { costs, events } = this.#context;
+    const looked = yield step("atc lookup", () => {
+      const leaf = this.#array.leaf(this.#array.find(0, vpn), vpn);
+      // Without the right the device asks again: it never faults on what it caches.
+      const hit = leaf !== 0 && leafAllows(leaf, write);
+      costs.count(hit ? "hits" : "misses");
+      if (events.observed) events.emit({ kind: "lookup", cache: "atc", asid: this.ssid, vpn, hit });
+      return hit ? this.inFlight.use(0, vpn) * ROW + leaf : this.inFlight.walk(0, vpn) * ROW;
+    });
+    const row = Math.floor(looked / ROW);
+    request.hold(this.inFlight, row);
+    if (looked % ROW !== 0) return looked % ROW;
+    costs.count("translationRequests");
+    const completion = yield* next(new AccessRequest(vpn, write, true));
+    return yield step("ats completion", () => this.#arrive(request, row, completion));
+  }
+
+  /** An invalidate request for pages [start, end). Returns the number of entries dropped, -1 when the device is dead. In steps. */
+  invalidate(start: number, end: number): number {
+    if (this.dead) return -1;
+    this.inFlight.cover(-1, start, end);
+    return this.#array.invalidate(-1, start, end, (vpn) => {
+      this.#context.costs.dropped(-1, vpn, false);
+      if (this.#context.events.observed) this.#context.events.emit({ kind: "evict", cache: "atc", asid: this.ssid, vpn, needless: false });
+    });
+  }
+
+  /** No access uses what was dropped: the invalidate completion may be sent. */
+  get drained(): boolean {
+    return this.dead || this.inFlight.drained;
+  }
+
+  /** The entries, for checkers and pictures. */
+  entries(): SecondaryEntry[] {
+    return this.#array.entries(0).map((entry) => ({ where: "atc", ...entry }));
+  }
+
+  #arrive(request: AccessRequest, row: number, completion: TranslationResult): TranslationResult {
+    const { costs, events } = this.#context;
+    if (completion <= 0 || request.killed()) {
+      request.end();
+      return completion <= 0 ? completion : TRANSLATION_KILLED;
+    }
+    const slot = this.#array.insert(0, request.vpn, completion);
+    costs.inserted(-1, request.vpn);
+    if (events.observed) {
+      const { vpn, pages, pfn, write } = this.#array.entry(slot);
+      events.emit({ kind: "insert", cache: "atc", asid: this.ssid, vpn, pages, pfn, write });
+    }
+    if (leafAllows(completion, request.write)) {
+      this.inFlight.found(row);
+      return completion;
+    }
+    request.end();
+    return F_PERMISSION;
+  }
+}
+
+const ROW = 2 ** 32;
+
+/** Makes the translation cache of a device. */
+export function atc(context: HardwareContext, options: AtcOptions): Atc {
+  return new Atc(context, options);
+}

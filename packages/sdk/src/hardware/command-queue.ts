@@ -1,0 +1,317 @@
+import { type Path, type Segment, spinUntil, type Step, step } from "@mmu-notifier/steps";
+import type { HardwareTask } from "../binding.js";
+import type { HardwareContext } from "../context.js";
+import type { Words } from "../device-memory.js";
+import { SdkError } from "../errors.js";
+import { type Command, mnemonicOf, OPCODES } from "./commands.js";
+
+/** Result of {@link CommandQueue.issue}: the hardware did not take a command for a second (-ETIMEDOUT). */
+export const CMDQ_TIMEOUT = -110;
+/** Result of {@link CommandQueue.issue}: an ATC invalidation since the last barrier timed out (-EIO); which one is not known. */
+export const CERROR_ATC_INV_SYNC = -5;
+
+/** What carries commands out. Called in the step that executes the command. */
+export interface CommandTarget {
+  /** Any command but CMD_SYNC. */
+  execute(command: Command): void;
+  /** Everything that executed commands made stale is out of use: CMD_SYNC may complete. */
+  drained(): boolean;
+}
+
+/** How a command queue is built. */
+export interface CommandQueueOptions {
+  /** Entries of the queue. More than `batch`, so that a whole batch and its CMD_SYNC fit. @defaultValue 128 */
+  readonly depth?: number;
+  /** Most commands handed over at once. @defaultValue 64 */
+  readonly batch?: number;
+  /** ARM_SMMU_OPT_CMDQ_FORCE_SYNC: a CMD_SYNC in every window of `batch` entries. @defaultValue false */
+  readonly forceSync?: boolean;
+  /**
+   * Who executes commands: `hardware`, a task of its own that may be as slow as it likes; or `waiter`, whoever waits for room or
+   * for a barrier, which keeps a state space small and still leaves commands unexecuted until somebody waits.
+   *
+   * @defaultValue 'waiter'
+   */
+  readonly consumer?: "waiter" | "hardware";
+  readonly target: CommandTarget;
+}
+
+const OPCODE = 0;
+const ID = 1;
+const START = 1; // as a double: words 2 and 3
+const PAGES = 4;
+const ARG = 5;
+const STRIDE = 6;
+
+const HALTED = 0;
+const ATC_TIMED_OUT = 1;
+
+const COMPLETION_STRIDE = 4;
+const DONE = 1;
+const ERROR = 2;
+
+/** Results of steps that are no completion row. */
+const AGAIN = -1;
+const TIMED_OUT = -2;
+
+/**
+ * A command queue with barriers, as SMMUv3's.
+ *
+ * Commands are executed in order. Issuing writes them and, for the last batch, a CMD_SYNC whose completion is waited for without sleeping.
+ * When there is no room the writer spins; a queue whose hardware stands still ends that with {@link CMDQ_TIMEOUT}: the
+ * commands are not silently lost.
+ *
+ * @public
+ */
+export class CommandQueue {
+  readonly #context: HardwareContext;
+  readonly #options: Required<CommandQueueOptions>;
+  /** Row r is the r-th command from the front, so that equal queues are equal words. */
+  readonly #commands: Segment;
+  /** Completion words that CMD_SYNC writes to (its MSI). */
+  readonly #completions: Segment;
+  readonly #registers: Words;
+  readonly #consumeStep: Step;
+
+  /** @throws SdkError SDK_HARDWARE_CONFIG */
+  constructor(context: HardwareContext, { depth = 128, batch = 64, forceSync = false, consumer = "waiter", target }: CommandQueueOptions) {
+    if (depth <= batch) {
+      throw new SdkError("SDK_HARDWARE_CONFIG", `command queue: ${depth} entries do not hold a batch of ${batch} commands and its CMD_SYNC. Make it deeper, or the batch smaller`, {
+        depth,
+        batch,
+      });
+    }
+    this.#context = context;
+    this.#options = { depth, batch, forceSync, consumer, target };
+    this.#commands = context.memory.segment("cmdq", STRIDE, 4);
+    this.#completions = context.memory.segment("cmdq completions", COMPLETION_STRIDE, 2);
+    this.#registers = context.memory.words("cmdq registers", 2);
+    this.#consumeStep = spinUntil(
+      "cmdq: execute",
+      () => this.#canExecute(),
+      () => this.#execute(),
+    );
+  }
+
+  /** The path of the hardware, for a device whose queue has `consumer: 'hardware'`. */
+  get hardware(): HardwareTask {
+    const consume = this.#consumeStep;
+    return {
+      name: "cmdq",
+      *run() {
+        yield consume;
+      },
+    };
+  }
+
+  /** Commands that wait. */
+  get pending(): number {
+    return this.#commands.live;
+  }
+
+  /** Stops or restarts the hardware: an injected failure. In a step or at set-up. */
+  halt(halted: boolean): void {
+    this.#registers.set(HALTED, halted ? 1 : 0);
+  }
+
+  /** Records that a device did not answer an ATC invalidation; the next CMD_SYNC tells. In a step. */
+  atcTimedOut(): void {
+    this.#registers.set(ATC_TIMED_OUT, 1);
+  }
+
+  /**
+   * Issues commands in batches, with one CMD_SYNC after the last, and waits for it.
+   *
+   * @returns 0, {@link CMDQ_TIMEOUT} or {@link CERROR_ATC_INV_SYNC}
+   */
+  *issue(commands: readonly Command[]): Path<number> {
+    const { batch, forceSync } = this.#options;
+    const size = forceSync ? batch - 1 : batch;
+    let error = 0;
+    for (let at = 0; ; at += size) {
+      const part = commands.slice(at, at + size);
+      const last = at + size >= commands.length;
+      if (last || forceSync) error ||= yield* this.#submitAndWait(part);
+      else error ||= yield* this.submit(part);
+      if (last) return error;
+    }
+  }
+
+  /** A CMD_SYNC alone. Results as of {@link issue}. */
+  *sync(): Path<number> {
+    return yield* this.#submitAndWait([]);
+  }
+
+  /** Writes commands without a barrier; 0 or {@link CMDQ_TIMEOUT}. At most one batch. */
+  *submit(commands: readonly Command[]): Path<number> {
+    return (yield* this.#write(commands, false)) < 0 ? CMDQ_TIMEOUT : 0;
+  }
+
+  /**
+   * Waits for something that an executed command brings about, without a barrier: executes commands where the waiter is the consumer.
+   * Returns what `run` returns, or {@link CMDQ_TIMEOUT} when the hardware stands still.
+   */
+  *until(label: string, ready: () => boolean, run: () => number): Path<number> {
+    const helps = this.#options.consumer === "waiter";
+    const poll = spinUntil(
+      label,
+      () => ready() || this.#isHalted || (helps && this.#canExecute()),
+      () => {
+        if (!ready() && helps && !this.#isHalted) this.#execute();
+        if (ready()) return run();
+        return this.#isHalted ? TIMED_OUT : AGAIN;
+      },
+    );
+    for (;;) {
+      const state = yield poll;
+      if (state === AGAIN) continue;
+      if (state !== TIMED_OUT) return state;
+      yield this.#timeout(label);
+      return CMDQ_TIMEOUT;
+    }
+  }
+
+  *#submitAndWait(commands: readonly Command[]): Path<number> {
+    const completion = yield* this.#write(commands, true);
+    return completion < 0 ? CMDQ_TIMEOUT : yield* this.#wait(completion);
+  }
+
+  /** Reserves room for all of it and writes it in one go: the completion row of the barrier, 0 without one, -1 on a time-out. */
+  *#write(commands: readonly Command[], barrier: boolean): Path<number> {
+    const count = commands.length + (barrier ? 1 : 0);
+    const helps = this.#options.consumer === "waiter";
+    const write = spinUntil(
+      `cmdq: ${commands.length} commands${barrier ? " + CMD_SYNC" : ""}`,
+      () => this.#fits(count) || this.#isHalted || (helps && this.#canExecute()),
+      () => {
+        if (this.#fits(count)) return this.#pushAll(commands, barrier);
+        if (this.#isHalted) return TIMED_OUT;
+        this.#execute();
+        return AGAIN;
+      },
+    );
+    for (;;) {
+      const written = yield write;
+      if (written === AGAIN) continue;
+      if (written !== TIMED_OUT) return written;
+      yield this.#timeout(`no room for ${count} commands in a queue of ${this.#options.depth}`);
+      return -1;
+    }
+  }
+
+  #pushAll(commands: readonly Command[], barrier: boolean): number {
+    for (const command of commands) this.#push(command, command.arg);
+    if (!barrier) return 0;
+    const row = this.#completions.alloc();
+    this.#push(SYNC, row);
+    this.#context.costs.count("syncs");
+    return row;
+  }
+
+  /** Polls the completion word and, where the waiter is the consumer, executes commands until it is written. */
+  *#wait(completion: number): Path<number> {
+    const at = completion * COMPLETION_STRIDE + 1;
+    const helps = this.#options.consumer === "waiter";
+    const poll = spinUntil(
+      "CMD_SYNC: wait",
+      () => this.#completions.i32[at] !== 0 || this.#isHalted || (helps && this.#canExecute()),
+      () => {
+        if (helps && this.#completions.i32[at] === 0 && !this.#isHalted) this.#execute();
+        const word = this.#completions.i32[at]!;
+        if (word !== 0) this.#completions.free(completion);
+        else if (this.#isHalted) return TIMED_OUT;
+        return word;
+      },
+    );
+    for (;;) {
+      const state = yield poll;
+      if (state === DONE) return 0;
+      if (state === ERROR) return CERROR_ATC_INV_SYNC;
+      if (state === TIMED_OUT) {
+        yield this.#timeout("CMD_SYNC did not complete");
+        return CMDQ_TIMEOUT;
+      }
+    }
+  }
+
+  #timeout(what: string): Step {
+    return step("CMDQ timeout", () => {
+      this.#context.costs.count("timeouts");
+      if (this.#context.events.observed) this.#context.events.emit({ kind: "error", code: "CMDQ_TIMEOUT", message: `CMDQ timeout: ${what}` });
+      return 0;
+    });
+  }
+
+  get #isHalted(): boolean {
+    return this.#registers.get(HALTED) !== 0;
+  }
+
+  #fits(count: number): boolean {
+    return this.#commands.live + count <= this.#options.depth;
+  }
+
+  #push(command: Command, arg: number): void {
+    const row = this.#commands.alloc(command.opcode);
+    const at = row * STRIDE;
+    this.#commands.i32[at + ID] = command.id;
+    this.#commands.f64[at / 2 + START] = command.start;
+    this.#commands.i32[at + PAGES] = command.pages === Infinity ? -1 : command.pages;
+    this.#commands.i32[at + ARG] = arg;
+    const { costs, events } = this.#context;
+    const mnemonic = mnemonicOf(command.opcode);
+    costs.command(mnemonic);
+    if (command.opcode === OPCODES.CMD_ATC_INV) costs.count("atcInvalidations");
+    if (events.observed) events.emit({ kind: "command", mnemonic, asid: command.id, start: command.start, pages: command.pages });
+  }
+
+  /** There is a front command and it may be executed now. */
+  #canExecute(): boolean {
+    if (this.#isHalted || this.#commands.live === 0) return false;
+    return this.#commands.i32[STRIDE + OPCODE] !== OPCODES.CMD_SYNC || this.#options.target.drained();
+  }
+
+  #execute(): number {
+    const { i32, f64 } = this.#commands;
+    const pages = i32[STRIDE + PAGES]!;
+    const command: Command = {
+      opcode: i32[STRIDE + OPCODE]!,
+      id: i32[STRIDE + ID]!,
+      start: f64[STRIDE / 2 + START]!,
+      pages: pages === -1 ? Infinity : pages,
+      arg: i32[STRIDE + ARG]!,
+    };
+    const last = this.#commands.used - 1;
+    i32.copyWithin(STRIDE, 2 * STRIDE, (last + 1) * STRIDE);
+    this.#commands.free(last);
+    if (command.opcode === OPCODES.CMD_SYNC) this.#complete(command.arg);
+    else this.#options.target.execute(command);
+    const { events } = this.#context;
+    if (events.observed) {
+      events.emit({ kind: "executed", mnemonic: mnemonicOf(command.opcode), asid: command.id, start: command.start, pages: command.pages });
+    }
+    return 1;
+  }
+
+  #complete(row: number): void {
+    const failed = this.#registers.get(ATC_TIMED_OUT) !== 0;
+    this.#registers.set(ATC_TIMED_OUT, 0);
+    if (failed) {
+      this.#context.costs.count("timeouts");
+      if (this.#context.events.observed) {
+        this.#context.events.emit({ kind: "error", code: "CERROR_ATC_INV_SYNC", message: "an ATC invalidation since the last CMD_SYNC timed out" });
+      }
+    }
+    if (this.#completions.isLive(row)) this.#completions.i32[row * COMPLETION_STRIDE + 1] = failed ? ERROR : DONE;
+  }
+}
+
+const SYNC: Command = { opcode: OPCODES.CMD_SYNC, id: 0, start: 0, pages: 0, arg: 0 };
+
+/**
+ * Makes a command queue.
+ *
+ * @throws SdkError SDK_HARDWARE_CONFIG
+ */
+export function commandQueue(context: HardwareContext, options: CommandQueueOptions): CommandQueue {
+  return new CommandQueue(context, options);
+}
