@@ -17,10 +17,10 @@ export type KernelEvent =
   | {
       readonly kind: "tlb-flush";
       readonly mm: number;
-      /** First page and page after the last; whole address space when `pages` is -1. */
+      /** First page and page after the last, as asked for; Infinity is the end of the address space. */
       readonly start: number;
       readonly end: number;
-      /** Entries asked for, in whole units of the flush stride; -1 for everything. */
+      /** Entries flushed, in whole units of the flush stride; -1 when everything was. */
       readonly pages: number;
       /** The flush stride: log2 of the bytes that one entry maps. */
       readonly strideShift: number;

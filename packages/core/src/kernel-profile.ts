@@ -60,6 +60,10 @@ export interface KernelProfile {
   readonly hugetlbNestedRange: boolean;
   /** Event of __oom_reap_task_mm() (process_mrelease): UNMAP up to v6.19, CLEAR since v7.0. */
   readonly oomReapEvent: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR";
+  /** ext4's punch hole writes the range back first, which write-protects its dirty pages: up to v6.4 of those recorded, not in v6.12. */
+  readonly punchHoleWritesBack: boolean;
+  /** Writes through /proc/PID/mem may override missing rights (FOLL_FORCE): not in Debian's v7.3 (CONFIG_PROC_MEM_*). */
+  readonly procMemForces: boolean;
   /** userfaultfd_unregister() takes write protection away with a range event: not in v5.10. */
   readonly uffdUnregisterResolves: boolean;
   /** What arm64 does with userfaultfd write protection: registers and protects nothing (v5.10), refuses (v6.1 to v6.9), works (since v6.10). */

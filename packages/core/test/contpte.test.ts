@@ -21,9 +21,11 @@ import {
   pteValidCont,
   SAF_CHANGED,
   SAF_GAINED,
+  setPteAt,
   setPtes,
   TINY,
 } from "@mmu-notifier/core";
+import type { Path } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
 import { TlbMachine } from "./tlb-machine.js";
 
@@ -203,5 +205,21 @@ describe("access and dirty state of a folded block", () => {
     expect(machine.flushes(ptepClearFlushYoung(k, 0, mm, 515, ptep + 3))).toEqual(["tlbi 512..528", "hook 512..528"]);
     expect(k.tables.get(ptep + 14) & PTE_AF).toBe(0);
     expect(machine.run(ptepClearFlushYoung(k, 0, mm, 516, ptep + 4))).toBe(0);
+  });
+});
+
+describe("the contiguous hint of an entry that was read", () => {
+  it("is not stored with a single entry, nor taken for a change", () => {
+    const { machine, ptep } = mapped("v7.3", CLEAN);
+    const { k, mm } = machine;
+    const read = k.tables.get(ptep + 1);
+    expect(pteValidCont(read)).toBe(true);
+    const elsewhere = k.tables.findOrCreate(machine.pgd, 0, 1024);
+    function* store(): Path {
+      yield setPteAt(k, mm, 1024, elsewhere, read);
+    }
+    machine.run(store());
+    expect(pteValidCont(k.tables.get(elsewhere))).toBe(false);
+    expect(machine.run(ptepSetAccessFlags(k, 0, mm, 1024, elsewhere, read, false, "site"))).toBe(0);
   });
 });

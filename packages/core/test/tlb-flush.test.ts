@@ -129,6 +129,24 @@ describe("a range above the architecture's ceiling", () => {
     expect(machine.flushes(flushTlbRange(machine.k, 0, machine.mm, 512, 512 + pages))).toEqual(expected);
   });
 
+  it("is reported as asked for, with -1 entries, and flushes all CPUs' translations", () => {
+    const machine = new TlbMachine("v6.12", "x86-64", { config: { cpuTlbEntries: 4 } });
+    const { k, mm } = machine;
+    k.tlbs.insert(0, k.mms.asid(mm), 9000, mkPte(9, RW), 1);
+    machine.run(flushTlbRange(k, 0, mm, 512, 1024));
+    expect(machine.events).toContainEqual(
+      expect.objectContaining({
+        kind: "tlb-flush",
+        start: 512,
+        end: 1024,
+        pages: -1,
+        strideShift: 12,
+        lastLevelOnly: false,
+      }),
+    );
+    expect(k.tlbs.lookup(0, k.mms.asid(mm), 9000)).toBe(0);
+  });
+
   it("is counted in entries of the stride: 511 huge pages are one flush each", () => {
     const machine = new TlbMachine("v6.12", "arm64");
     const { k, mm } = machine;

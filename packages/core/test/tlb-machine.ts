@@ -61,7 +61,7 @@ export class TlbMachine {
     k.events.subscribe((event) => {
       this.events.push(event);
       if (event.kind !== "tlb-flush") return;
-      const range = event.end === Infinity ? "all" : `${event.start}..${event.end}`;
+      const range = event.pages === -1 ? "all" : `${event.start}..${event.end}`;
       this.#timeline.push(`tlbi ${range}${event.scope === "local" ? " local" : ""}`);
     });
     k.scheduler.observe((_, { label }) => {

@@ -23,6 +23,8 @@ const v5_10: KernelProfile = {
   hugetlbTruncateEvent: "MMU_NOTIFY_UNMAP",
   hugetlbNestedRange: true,
   oomReapEvent: "MMU_NOTIFY_UNMAP",
+  punchHoleWritesBack: true,
+  procMemForces: true,
   uffdUnregisterResolves: false,
   arm64UffdWp: "ignored",
   daxWriteProtectEvent: "MMU_NOTIFY_CLEAR",
@@ -106,6 +108,7 @@ const v6_12: KernelProfile = {
   hasChangePte: false,
   rejectsMixedOps: true,
   mprotectRangeLevel: "pud",
+  punchHoleWritesBack: false,
   arm64UffdWp: "works",
   reclaimAges: false,
   perVmaLock: "all",
@@ -131,6 +134,7 @@ const v7_3: KernelProfile = {
   arm64UpgradeFlush: "local",
   arm64UpgradeFlushSpan: "entry",
   oomReapEvent: "MMU_NOTIFY_CLEAR",
+  procMemForces: false,
 };
 
 /**

@@ -24,11 +24,18 @@ interface Flush {
   readonly strideShift: number;
   readonly scope: FlushScope;
   readonly lastLevel: boolean;
+  /** The range that the caller wanted. */
+  readonly asked: PageRange;
   /** The range that the hook is told, or nothing. */
-  readonly told: { readonly start: number; readonly end: number } | undefined;
+  readonly told: PageRange | undefined;
 }
 
-const WHOLE = { start: 0, end: Infinity } as const;
+interface PageRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+const WHOLE: PageRange = { start: 0, end: Infinity };
 
 /** True when the flush functions of this kernel on this architecture call the event-less hook. */
 export function archFlushNotifies(k: Kernel): boolean {
@@ -82,22 +89,23 @@ export function* flushTlbRange(
   const to = rules.roundsToStride ? Math.ceil(end / stridePages) * stridePages : end;
   const entries = Math.floor((to - from) / stridePages);
   const strideShift = PAGE_SHIFT + Math.log2(stridePages);
+  const asked = { start: from, end: to };
   const tooMany = entries >= rules.ceilingEntries || to - from > rules.ceilingPages;
   if (!tooMany) {
-    yield* flush(k, cpu, mm, {
-      start: from,
-      end: to,
-      entries,
-      strideShift,
-      scope: rules.scope,
-      lastLevel,
-      told: { start: from, end: to },
-    });
+    yield* flush(k, cpu, mm, { ...asked, entries, strideShift, scope: rules.scope, lastLevel, asked, told: asked });
   } else if (rules.ceilingFlush === "mm") {
     yield* flushTlbMm(k, cpu, mm);
   } else {
-    const told = k.profile.x86HookRange === "asked" ? { start: from, end: to } : WHOLE;
-    yield* flush(k, cpu, mm, { ...WHOLE, entries: EVERYTHING, strideShift, scope: rules.scope, lastLevel, told });
+    const told = k.profile.x86HookRange === "asked" ? asked : WHOLE;
+    yield* flush(k, cpu, mm, {
+      ...WHOLE,
+      entries: EVERYTHING,
+      strideShift,
+      scope: rules.scope,
+      lastLevel,
+      asked,
+      told,
+    });
   }
 }
 
@@ -115,7 +123,15 @@ export function flushBarrier(k: Kernel): Step {
 
 function ofLeaf(vpn: number, pages: number, scope: FlushScope, notifies: boolean): Flush {
   const range = { start: vpn, end: vpn + pages };
-  return { ...range, entries: 1, strideShift: PAGE_SHIFT, scope, lastLevel: true, told: notifies ? range : undefined };
+  return {
+    ...range,
+    entries: 1,
+    strideShift: PAGE_SHIFT,
+    scope,
+    lastLevel: true,
+    asked: range,
+    told: notifies ? range : undefined,
+  };
 }
 
 /** Issue, hook and completion in the order of the architecture. */
@@ -134,14 +150,14 @@ function* notify(k: Kernel, mm: number, start: number, end: number): Path {
 
 /** The invalidation leaves this CPU: its own entries go at once, other agents are told. */
 function issue(k: Kernel, cpu: number, mm: number, request: Flush, nosync = false): Step {
-  const { start, end, entries, strideShift, scope, lastLevel } = request;
+  const { start, end, entries, strideShift, scope, lastLevel, asked } = request;
   return step(scope === "local" ? "tlbi (this CPU)" : "tlbi", () => {
     const asid = k.mms.asid(mm);
     k.tlbs.invalidate(cpu, asid, start, end);
     if (scope === "inner-shareable") k.dvm.tlbi(asid, start, end, lastLevel);
     if (nosync) invalidateOthers(k, cpu, asid, start, end);
     if (k.observed)
-      k.emit({ kind: "tlb-flush", mm, start, end, pages: entries, strideShift, scope, lastLevelOnly: lastLevel });
+      k.emit({ kind: "tlb-flush", mm, ...asked, pages: entries, strideShift, scope, lastLevelOnly: lastLevel });
     return 0;
   });
 }

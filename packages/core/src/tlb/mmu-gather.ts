@@ -1,6 +1,7 @@
 import { ULONG_MAX } from "@mmu-notifier/bus";
 import { type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
+import { folioPut, freeSwapCache } from "../folio.js";
 import type { Kernel } from "../kernel.js";
 import { flushTlbMm, flushTlbRange } from "./flush.js";
 
@@ -81,7 +82,8 @@ export class MmuGather {
     const k = this.#k;
     const stridePages = k.tables.span[lowestLevel(this.#clearedLevels)]!;
     if (this.#fullmm) {
-      if (this.#freedTables || !k.arch.flush.fullmmOnlyWithTables) yield* flushTlbMm(k, this.#cpu, this.mm);
+      const options = { stridePages, lastLevel: !this.#freedTables };
+      if (this.#freedTables || !k.arch.flush.fullmmOnlyWithTables) yield* flushTlbMm(k, this.#cpu, this.mm, options);
     } else {
       yield* flushTlbRange(k, this.#cpu, this.mm, this.#start, this.#end, {
         stridePages,
@@ -105,7 +107,10 @@ export class MmuGather {
     const k = this.#k;
     yield step("tlb_batch_pages_flush", () => {
       for (const table of tables) k.tables.free(table);
-      for (const pfn of pages) k.pages.put(pfn);
+      for (const pfn of pages) {
+        freeSwapCache(k, pfn);
+        folioPut(k, pfn);
+      }
       return 0;
     });
   }

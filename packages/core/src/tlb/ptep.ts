@@ -3,7 +3,17 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import type { Ptep } from "../page-table.js";
-import { type Pte, PTE_HUGE, PTE_PROTNONE, PTE_VALID, pteMkold, ptePfn, ptePresent, pteYoung } from "../pte.js";
+import {
+  type Pte,
+  PTE_CONT,
+  PTE_HUGE,
+  PTE_PROTNONE,
+  PTE_VALID,
+  pteMkold,
+  ptePfn,
+  ptePresent,
+  pteYoung,
+} from "../pte.js";
 import { CONT_PTES, contpteTestAndClearYoung, contpteTryUnfold, hasContpte, pteValidCont } from "./contpte.js";
 import { flushPmdTlbRange, flushTlbPage, flushTlbPageNosync, flushTlbRange } from "./flush.js";
 
@@ -17,10 +27,11 @@ export {
   updateMmuCache,
 } from "./set-access-flags.js";
 
-/** set_pte_at(), set_pmd_at(): stores an entry. */
+/** set_pte_at(), set_pmd_at(): stores an entry, without the contiguous hint that it may have been read with. */
 export function setPteAt(k: Kernel, _mm: number, vpn: number, ptep: Ptep, pte: Pte): Step {
+  const entry = ptePresent(pte) ? pte & ~PTE_CONT : pte;
   return step(`set_pte_at ${vpn}`, () => {
-    k.tables.set(ptep, pte);
+    k.tables.set(ptep, entry);
     return 0;
   });
 }

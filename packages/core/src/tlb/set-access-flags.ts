@@ -1,7 +1,7 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { type Ptep, PTE_LEVEL } from "../page-table.js";
-import { type Pte, PTE_AF, PTE_DIRTY, PTE_RDONLY, PTE_WRITE, ptePfn, ptePresent } from "../pte.js";
+import { type Pte, PTE_AF, PTE_CONT, PTE_DIRTY, PTE_RDONLY, PTE_WRITE, ptePfn, ptePresent } from "../pte.js";
 import {
   changesWrite,
   CONT_PTES,
@@ -40,7 +40,7 @@ export function gainedWrite(k: Kernel, before: Pte, after: Pte): boolean {
  * more rights, younger or dirtier, without taking it out first. Called under the PTL.
  *
  * @param vpn page that faulted; above the last level the base of the entry is flushed
- * @param entry the wanted entry, with the frame of the present one
+ * @param wanted the wanted entry, with the frame of the present one
  * @param dirty the access is a write
  * @param site the calling kernel function, for observers
  * @returns {@link SAF_CHANGED} and {@link SAF_GAINED} bits; not 0 exactly when the kernel's function returns true
@@ -51,11 +51,12 @@ export function* ptepSetAccessFlags(
   mm: number,
   vpn: number,
   ptep: Ptep,
-  entry: Pte,
+  wanted: Pte,
   dirty: boolean,
   site: string,
   options: SetAccessFlagsOptions = {},
 ): Path<number> {
+  const entry = wanted & ~PTE_CONT;
   if (hasContpte(k)) {
     const folded = yield* foldedSetAccessFlags(k, cpu, mm, vpn, ptep, entry, dirty, site);
     if (folded >= 0) return folded;
