@@ -42,16 +42,16 @@ export function archFlushNotifies(k: Kernel): boolean {
   return k.profile.hookFromArchFlush && k.arch.flush.hook !== "never" && since(k.profile, ...k.arch.flush.hookSince);
 }
 
-/** flush_tlb_mm(): every translation of the mm. */
-export function* flushTlbMm(k: Kernel, cpu: number, mm: number): Path {
-  yield* flush(k, cpu, mm, {
-    ...WHOLE,
-    entries: EVERYTHING,
-    strideShift: 0,
-    scope: k.arch.flush.scope,
-    lastLevel: false,
-    told: WHOLE,
-  });
+/** flush_tlb_mm(): every translation of the mm. A gather that comes to this says what it had collected; hardware does not care. */
+export function* flushTlbMm(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  { stridePages, lastLevel = false }: FlushOptions = {},
+): Path {
+  const strideShift = stridePages === undefined ? 0 : PAGE_SHIFT + Math.log2(stridePages);
+  const { scope } = k.arch.flush;
+  yield* flush(k, cpu, mm, { ...WHOLE, entries: EVERYTHING, strideShift, scope, lastLevel, asked: WHOLE, told: WHOLE });
 }
 
 /** flush_tlb_page(): the leaf that translates page `vpn`, of whatever size; the hook is told one base page. */
