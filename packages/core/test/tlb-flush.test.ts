@@ -124,6 +124,8 @@ describe("a range above the architecture's ceiling", () => {
     ["v6.18", "x86-64", 34, ["tlbi all", "hook 512..546"]],
     ["v7.3", "x86-64", 34, ["tlbi all", "hook 512..546"]],
     ["v6.4", "x86-64", 34, ["tlbi all"]],
+    ["v6.12", "riscv64", 64, ["tlbi 512..576", "hook 512..576"]],
+    ["v6.12", "riscv64", 65, ["tlbi all", "hook 512..577"]],
   ])("%s %s flushes %i pages as %j", (profile, arch, pages, expected) => {
     const machine = new TlbMachine(profile, arch);
     expect(machine.flushes(flushTlbRange(machine.k, 0, machine.mm, 512, 512 + pages))).toEqual(expected);

@@ -39,6 +39,8 @@ export interface FlushRules {
   readonly ceilingPages: number;
   /** What a range above the ceiling becomes: a call of flush_tlb_mm(), or the same flush of everything (the profile says what the hook is told then). */
   readonly ceilingFlush: "mm" | "everything";
+  /** What the hook is told then: the range asked for, or what the profile's x86HookRange says. */
+  readonly ceilingTells: "asked" | "profile";
   /** The range is widened to multiples of the stride before it is flushed and told. */
   readonly roundsToStride: boolean;
   /**
@@ -121,8 +123,10 @@ export interface Architecture {
   readonly cpu: { readonly HA: boolean; readonly HD: boolean };
   readonly setAccessFlags: SetAccessFlagsRules;
   readonly flush: FlushRules;
-  /** Reach of the upgrade's flush and the spurious-fault fix are the profile's (arm64), not `flush.scope` and `spurious`. */
-  readonly upgradeFlushFollowsProfile: boolean;
+  /** The fields of a kernel profile that begin with `arm64` apply: they change what `setAccessFlags` says. */
+  readonly arm64: boolean;
+  /** pmdp_invalidate_ad() flushes; not on x86, where hardware no longer changes an entry that is not present. */
+  readonly invalidateAdFlushes: boolean;
   /** ptep_clear_flush_young(): no flush, a flush that is issued and not waited for, or a flush of the page. */
   readonly clearFlushYoung: "none" | "nosync" | "flush-page";
   /** A CPU that misses a right in its TLB walks again before it faults. */
@@ -135,6 +139,8 @@ export interface Architecture {
   readonly contpte: boolean;
   /** The entries have a soft-dirty bit of their own, which pte_mkdirty() sets as well. */
   readonly softDirty: boolean;
+  /** Empty page tables of a range that was zapped whole are freed at once (CONFIG_PT_RECLAIM). */
+  readonly reclaimsTables: boolean;
   /** User programs have only the lower half of the page-table tree. */
   readonly kernelSharesTree: boolean;
   readonly descriptor: readonly DescriptorBit[];

@@ -130,6 +130,11 @@ export function* setPtes(k: Kernel, cpu: number, mm: number, vpn: number, ptep: 
   if (pages === 1) yield* contpteTryFold(k, cpu, mm, vpn, ptep);
 }
 
+/** An entry of a table that nobody sees yet and that maps one aligned folio as a whole: folded where the kernel does so. */
+export function foldFresh(k: Kernel, pte: Pte): Pte {
+  return hasContpte(k) && (pte & PTE_VALID) !== 0 && !pteSpecial(pte) ? pte | PTE_CONT : pte;
+}
+
 function storeRun(k: Kernel, vpn: number, ptep: Ptep, pte: Pte, pages: number): Step {
   return step(pages === 1 ? `set_pte_at ${vpn}` : `set_ptes ${vpn}+${pages}`, () => {
     const plain = pte & ~PTE_CONT;

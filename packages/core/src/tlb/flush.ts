@@ -96,7 +96,7 @@ export function* flushTlbRange(
   } else if (rules.ceilingFlush === "mm") {
     yield* flushTlbMm(k, cpu, mm);
   } else {
-    const told = k.profile.x86HookRange === "asked" ? asked : WHOLE;
+    const told = rules.ceilingTells === "asked" || k.profile.x86HookRange === "asked" ? asked : WHOLE;
     yield* flush(k, cpu, mm, {
       ...WHOLE,
       entries: EVERYTHING,

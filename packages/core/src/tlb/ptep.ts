@@ -79,7 +79,7 @@ export function* notifyUnderPtl(k: Kernel, mm: number, vpn: number, pages: numbe
 /** huge_ptep_clear_flush(): clears a hugetlb entry and flushes it; returns it. What the hook is told is one base page or the leaf. */
 export function* hugePtepClearFlush(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<Pte> {
   const start = hugeStart(k, vpn);
-  if (!k.arch.upgradeFlushFollowsProfile || k.profile.arm64HugetlbClearFlushSpan === "page") {
+  if (!k.arch.arm64 || k.profile.arm64HugetlbClearFlushSpan === "page") {
     return yield* ptepClearFlush(k, cpu, mm, start, ptep);
   }
   const before = yield ptepGetAndClear(k, ptep);

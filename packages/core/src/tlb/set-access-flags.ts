@@ -141,7 +141,7 @@ function* foldedSetAccessFlags(
 
 /** The flush after an upgrade: of `pages` pages from `base`, as far as the architecture and the kernel reach. */
 function* upgradeFlush(k: Kernel, cpu: number, mm: number, base: number, pages: number): Path {
-  if (!k.arch.upgradeFlushFollowsProfile) yield* flushTlbPage(k, cpu, mm, base);
+  if (!k.arch.arm64) yield* flushTlbPage(k, cpu, mm, base);
   else if (k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, base, pages, true);
   else if (pages === 1) yield* flushTlbPage(k, cpu, mm, base);
   else yield* flushTlbRange(k, cpu, mm, base, base + pages, { lastLevel: true });
@@ -169,7 +169,6 @@ export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number)
  * where flushes reach every CPU or the CPU walks again by itself; arm64 since v7.0 flushes locally without the hook.
  */
 export function* flushTlbFixSpuriousFault(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  if (k.arch.upgradeFlushFollowsProfile && k.profile.arm64UpgradeFlush === "local")
-    yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
+  if (k.arch.arm64 && k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
   else if (k.arch.setAccessFlags.spurious === "flush-page") yield* flushTlbPage(k, cpu, mm, vpn);
 }
