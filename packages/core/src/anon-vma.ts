@@ -70,7 +70,11 @@ export class AnonVmas {
 
   /** The rwsem of the tree's root, which all its anon_vmas share. */
   lock(anonVma: number): Lock {
-    const root = this.root(anonVma);
+    return this.lockOfRoot(this.root(anonVma));
+  }
+
+  /** The rwsem of a tree, by the number of its root. */
+  lockOfRoot(root: number): Lock {
     return (this.#locks[root] ??= lockAt(ANON_VMA_CLASS, this.segment, root * STRIDE + LOCK, `anon_vma ${root}`));
   }
 }

@@ -67,5 +67,16 @@ export {
 export { CpuTlbs } from "./tlb/cpu-tlb.js";
 export { Dvm, type DvmParticipant } from "./tlb/dvm.js";
 
+// Address spaces: birth, fork, death
+export { createMm, type CreateMmOptions } from "./lifecycle/create-mm.js";
+export { sysFork } from "./lifecycle/fork.js";
+export { mmdrop, mmget, mmgrab, mmput } from "./lifecycle/mm-count.js";
+export { mmHandle } from "./lifecycle/mm-handle.js";
+
+// System calls
+export * from "./syscalls/mman.js";
+export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
+export { sysMunmap } from "./unmap/munmap.js";
+
 // Errno
 export * from "./errno.js";

@@ -1,11 +1,12 @@
 import { NotifierBus } from "@mmu-notifier/bus";
-import { type Memory, Scheduler } from "@mmu-notifier/steps";
+import { type Lock, lockAt, lockClass, type Memory, Scheduler } from "@mmu-notifier/steps";
 import { Observable, type Subscriber } from "rxjs";
 import { AnonVmas } from "./anon-vma.js";
 import type { Architecture } from "./arch/architecture.js";
 import { PteOps } from "./arch/pte-ops.js";
 import { Files } from "./file.js";
 import { FOUR_LEVEL, type Geometry } from "./geometry.js";
+import { HugetlbPool } from "./hugetlb/hugetlb-pool.js";
 import { DEFAULT_CONFIG, type KernelConfig } from "./kernel-config.js";
 import type { KernelEvent } from "./kernel-event.js";
 import type { KernelProfile } from "./kernel-profile.js";
@@ -15,7 +16,10 @@ import { PageTables } from "./page-table.js";
 import { Swap } from "./swap.js";
 import { CpuTlbs } from "./tlb/cpu-tlb.js";
 import { Dvm } from "./tlb/dvm.js";
+import { Userfaultfds } from "./userfaultfd.js";
 import { Vmas } from "./vma.js";
+
+const MM_ALL_LOCKS_CLASS = lockClass("mm_all_locks_mutex", "mutex");
 
 /** What a kernel is built from. */
 export interface KernelOptions {
@@ -45,11 +49,15 @@ export class Kernel {
   readonly files: Files;
   readonly anonVmas: AnonVmas;
   readonly swap: Swap;
+  readonly uffds: Userfaultfds;
+  readonly hugetlb: HugetlbPool;
   readonly bus: NotifierBus;
   /** TLBs of the CPUs. */
   readonly tlbs: CpuTlbs;
   /** The interconnect that carries broadcast TLB maintenance to other agents. */
   readonly dvm: Dvm;
+  /** Serializes mm_take_all_locks(). */
+  readonly mmAllLocksMutex: Lock;
   readonly scheduler = new Scheduler();
   /** What happens, for observers; costs nothing while nobody is subscribed. */
   readonly events: Observable<KernelEvent>;
@@ -60,7 +68,11 @@ export class Kernel {
     this.profile = profile;
     this.arch = arch;
     this.config = { ...DEFAULT_CONFIG, ...config };
-    this.pte = new PteOps(arch, { mkwriteNeedsDirty: profile.arm64MkwriteNeedsDirty });
+    this.pte = new PteOps(arch, {
+      mkwriteNeedsDirty: profile.arm64MkwriteNeedsDirty,
+      softDirty: this.config.softDirty,
+      version: profile.version,
+    });
     this.tables = new PageTables(memory, geometry);
     this.pages = new Pages(memory);
     this.vmas = new Vmas(memory);
@@ -68,6 +80,8 @@ export class Kernel {
     this.files = new Files(memory);
     this.anonVmas = new AnonVmas(memory);
     this.swap = new Swap(memory);
+    this.uffds = new Userfaultfds(memory);
+    this.hugetlb = new HugetlbPool(memory, this.config.hugetlbPages);
     this.bus = new NotifierBus(memory, {
       hook: profile.hook,
       hookFromRangeEnd: profile.hookFromRangeEnd,
@@ -77,6 +91,8 @@ export class Kernel {
     });
     this.tlbs = new CpuTlbs(memory, this.config.cpus, this.config.cpuTlbEntries);
     this.dvm = new Dvm();
+    const global = memory.segment("global locks", 4, 1);
+    this.mmAllLocksMutex = lockAt(MM_ALL_LOCKS_CLASS, global, global.alloc() * 4 + 1);
     this.events = new Observable((subscriber) => {
       this.#observers.push(subscriber);
       return () => this.#observers.splice(this.#observers.indexOf(subscriber), 1);

@@ -1,5 +1,6 @@
 import { type Lock, lockAt, lockClass, type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
 
+const ALLOCATED = 1;
 const MM = 1;
 const FLAGS = 2;
 const FILE = 3;
@@ -53,7 +54,10 @@ export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 /** VMAs that never merge and never hold ordinary pages. */
 export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
 
-/** mm->mm_lock_seq's per-VMA lock. */
+/** Bit of a row's mark word: vm_lock_seq equals the mm's, so no fault may use the VMA under its own lock until mmap_lock is dropped. */
+const WRITE_LOCKED = 2;
+
+/** The per-VMA lock of faults. */
 export const VMA_LOCK_CLASS = lockClass("vma_lock", "rwsem");
 
 /**
@@ -95,6 +99,7 @@ export class Vmas {
   dup(vma: number, mm = this.mm(vma)): number {
     const copy = this.segment.alloc();
     this.segment.i32.copyWithin(copy * STRIDE, vma * STRIDE, (vma + 1) * STRIDE);
+    this.segment.i32[copy * STRIDE] = ALLOCATED;
     this.segment.i32[copy * STRIDE + MM] = mm;
     this.segment.i32[copy * STRIDE + LOCK] = 0;
     return copy;
@@ -165,6 +170,21 @@ export class Vmas {
 
   lock(vma: number): Lock {
     return (this.#locks[vma] ??= lockAt(VMA_LOCK_CLASS, this.segment, vma * STRIDE + LOCK, `vma_lock ${vma}`));
+  }
+
+  /** What vma_start_write() leaves: the VMA counts as locked for writing until {@link endWriteAll}. */
+  startWrite(vma: number): void {
+    this.segment.i32[vma * STRIDE]! |= WRITE_LOCKED;
+  }
+
+  /** True between vma_start_write() and the release of mmap_lock: faults must not use the VMA under its own lock. */
+  isWriteLocked(vma: number): boolean {
+    return (this.segment.i32[vma * STRIDE]! & WRITE_LOCKED) !== 0;
+  }
+
+  /** vma_end_write_all(), for the VMAs of a list. */
+  endWriteAll(list: number): void {
+    for (let i = this.#order.length(list) - 1; i >= 0; i--) this.segment.i32[this.#order.at(list, i) * STRIDE]! &= ~WRITE_LOCKED;
   }
 
   mm(vma: number): number {

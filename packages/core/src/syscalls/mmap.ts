@@ -1,0 +1,240 @@
+import { call, type Path, step } from "@mmu-notifier/steps";
+import { EACCES, EAGAIN, EBADF, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from "../errno.js";
+import { FMODE_APPEND, FMODE_READ, FMODE_WRITE, INODE_HUGETLB, INODE_PFNMAP, INODE_SHMEM } from "../file.js";
+import { filePut } from "../files/file-put.js";
+import { PAGE_SIZE } from "../geometry.js";
+import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
+import type { Thread } from "../thread.js";
+import { doVmiMunmap } from "../unmap/munmap.js";
+import {
+  VM_ACCOUNT,
+  VM_DONTDUMP,
+  VM_DONTEXPAND,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_HUGETLB,
+  VM_IO,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_NOHUGEPAGE,
+  VM_NORESERVE,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_SOFTDIRTY,
+  VM_SPECIAL,
+  VM_WRITE,
+} from "../vma.js";
+import { vmaMergeNewRange } from "../vma/merge.js";
+import { getUnmappedArea } from "../vma/unmapped-area.js";
+import { mmapWriteLock, mmapWriteUnlock } from "../vma/vma-lock.js";
+import { reserveHugetlb } from "../hugetlb/reserve.js";
+import {
+  MAP_ANONYMOUS,
+  MAP_DENYWRITE,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_STACK,
+  MAP_TYPE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from "./mman.js";
+import { mmPopulate } from "./populate.js";
+
+/** Flags that MAP_SHARED_VALIDATE accepts for every file. */
+const LEGACY_MAP_MASK =
+  MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | 0x1000 | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB;
+
+/** The arguments of mmap(2). Addresses, length and offset in bytes. */
+export interface MmapRequest {
+  readonly address: number;
+  readonly length: number;
+  readonly prot: number;
+  readonly flags: number;
+  /** Row of an open file; 0 for none, -1 for a descriptor that is not open. */
+  readonly file?: number;
+  readonly offset?: number;
+}
+
+/**
+ * mmap(2): a new mapping.
+ *
+ * @returns its first byte, or -errno
+ */
+export function sysMmap(k: Kernel, t: Thread, request: MmapRequest): Path<number> {
+  return call("mmap", mmap(k, t, request));
+}
+
+function* mmap(k: Kernel, t: Thread, request: MmapRequest): Path<number> {
+  const { flags, offset = 0, file = 0 } = request;
+  if (offset % PAGE_SIZE !== 0) return -EINVAL;
+  const anonymous = (flags & MAP_ANONYMOUS) !== 0;
+  if (!anonymous && file <= 0) return -EBADF;
+  const hugetlbFile = anonymous ? 0 : yield step("is_file_hugepages", () => (k.files.kind(k.files.inode(file)) === INODE_HUGETLB ? 1 : 0));
+  if (!anonymous && (flags & MAP_HUGETLB) !== 0 && hugetlbFile === 0) return -EINVAL;
+  const hugetlb = hugetlbFile !== 0 || (anonymous && (flags & MAP_HUGETLB) !== 0);
+  const unit = hugetlb ? k.tables.hugePages * PAGE_SIZE : PAGE_SIZE;
+  const length = hugetlb ? Math.ceil(request.length / unit) * unit : request.length;
+  yield* mmapWriteLock(k, t.mm);
+  const start = yield* call("do_mmap", doMmap(k, t, { ...request, file: anonymous ? 0 : file, length }, hugetlb));
+  const locked = start < 0 ? 0 : yield step("vm_flags & VM_LOCKED", () => (k.vmas.has(k.vmas.lookup(k.mms.vmaList(t.mm), start), VM_LOCKED) ? 1 : 0));
+  yield* mmapWriteUnlock(k, t.mm);
+  if (start < 0) return start;
+  const pages = Math.ceil(length / PAGE_SIZE);
+  const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
+  if (locked !== 0 || populate) yield* mmPopulate(k, t, start, start + pages);
+  return start * PAGE_SIZE;
+}
+
+function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): Path<number> {
+  const { flags, prot, offset = 0, file = 0, length } = request;
+  if (length === 0) return -EINVAL;
+  const pages = Math.ceil(length / PAGE_SIZE);
+  if (!(length > 0) || pages >= 2 ** 52) return -ENOMEM;
+  if (offset / PAGE_SIZE + pages > 2 ** 52) return -EOVERFLOW;
+  const start = yield step("get_unmapped_area", () => {
+    if (k.vmas.count(k.mms.vmaList(t.mm)) > k.config.maxMapCount) return -ENOMEM;
+    return getUnmappedArea(k, t.mm, {
+      address: request.address,
+      pages,
+      fixed: (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0,
+      noReplace: (flags & MAP_FIXED_NOREPLACE) !== 0,
+      align: hugetlb ? k.tables.hugePages : 1,
+    });
+  });
+  if (start < 0) return start;
+  const vmFlags = yield step("calc_vm_flags", () => encodeFlags(requestedFlags(k, t.mm, prot, flags, pages, file)));
+  if (vmFlags < 0) return vmFlags;
+  const wanted = decodeFlags(vmFlags);
+  return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, offset / PAGE_SIZE, hugetlb));
+}
+
+// Flags use all 32 bits, and negative step results are errors.
+const encodeFlags = (flagsOrError: { readonly flags: number; readonly error: number }): number =>
+  flagsOrError.error !== 0 ? -flagsOrError.error : flagsOrError.flags >>> 0;
+const decodeFlags = (encoded: number): number => encoded | 0;
+
+const refuse = (error: number) => ({ flags: 0, error });
+
+/** The part of do_mmap() that checks rights and makes vm_flags of prot and flags. Inside a step. */
+function requestedFlags(k: Kernel, mm: number, prot: number, flags: number, pages: number, file: number): { flags: number; error: number } {
+  let vm = k.mms.defFlags(mm) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+  if ((prot & PROT_READ) !== 0) vm |= VM_READ;
+  if ((prot & PROT_WRITE) !== 0) vm |= VM_WRITE;
+  if ((prot & PROT_EXEC) !== 0) vm |= VM_EXEC;
+  if ((flags & MAP_GROWSDOWN) !== 0) vm |= VM_GROWSDOWN;
+  if ((flags & MAP_STACK) !== 0 && since(k.profile, 6, 7)) vm |= VM_NOHUGEPAGE;
+  if ((flags & MAP_LOCKED) !== 0) {
+    if (k.config.memlockLimit === 0 && !k.config.privileged) return refuse(EPERM);
+    vm |= VM_LOCKED;
+  }
+  if ((vm & VM_LOCKED) !== 0 && !mlockFutureOk(k, mm, pages)) return refuse(EAGAIN);
+  const type = flags & MAP_TYPE;
+  const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE;
+  if (file === 0) {
+    if (type !== MAP_SHARED && type !== MAP_PRIVATE) return refuse(EINVAL);
+    if (shared && (vm & VM_GROWSDOWN) !== 0) return refuse(EINVAL);
+    if (shared) vm |= VM_SHARED | VM_MAYSHARE;
+  } else {
+    if (!shared && type !== MAP_PRIVATE) return refuse(EINVAL);
+    if (type === MAP_SHARED_VALIDATE && (flags & ~(LEGACY_MAP_MASK | MAP_FIXED_NOREPLACE)) !== 0) return refuse(EOPNOTSUPP);
+    const mode = k.files.mode(file);
+    if (shared && (prot & PROT_WRITE) !== 0 && (mode & FMODE_WRITE) === 0) return refuse(EACCES);
+    if (shared && (mode & FMODE_APPEND) !== 0 && (mode & FMODE_WRITE) !== 0) return refuse(EACCES);
+    if (shared) vm |= VM_SHARED | VM_MAYSHARE;
+    if (shared && (mode & FMODE_WRITE) === 0) vm &= ~(VM_MAYWRITE | VM_SHARED);
+    if ((mode & FMODE_READ) === 0) return refuse(EACCES);
+    if (k.files.kind(k.files.inode(file)) === 0) return refuse(ENODEV);
+    if ((vm & VM_GROWSDOWN) !== 0) return refuse(EINVAL);
+  }
+  if ((flags & MAP_NORESERVE) !== 0) vm |= VM_NORESERVE;
+  return { flags: vm, error: 0 };
+}
+
+/** mlock_future_ok(): the limit on locked memory allows `pages` more. Inside a step. */
+export function mlockFutureOk(k: Kernel, mm: number, pages: number): boolean {
+  if (k.config.memlockLimit < 0 || k.config.privileged) return true;
+  return k.mms.lockedVm(mm) + pages <= k.config.memlockLimit;
+}
+
+/** VM_SOFTDIRTY where the kernel has soft-dirty tracking. */
+export function softDirtyFlag(k: Kernel): number {
+  return k.config.softDirty && k.arch.softDirty ? VM_SOFTDIRTY : 0;
+}
+
+/** mmap_region(): what was there goes, then neighbours grow over the range or a VMA is made. */
+function* mmapRegion(k: Kernel, t: Thread, start: number, end: number, wanted: number, file: number, pgoff: number, hugetlb: boolean): Path<number> {
+  const unmapped = yield* doVmiMunmap(k, t, start, end);
+  if (unmapped < 0) return unmapped;
+  const accounted = !hugetlb && (wanted & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
+  const flags = accounted ? wanted | VM_ACCOUNT : wanted;
+  const anonymousPrivate = file === 0 && !hugetlb && (flags & VM_MAYSHARE) === 0;
+  const offset = anonymousPrivate ? start : pgoff;
+  const kind = file === 0 ? 0 : yield step("file->f_op", () => k.files.kind(k.files.inode(file)));
+  const special = hugetlb ? VM_HUGETLB | VM_DONTEXPAND : kind === INODE_PFNMAP ? VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP : 0;
+  const mergeable = (file !== 0 || anonymousPrivate) && ((flags | special) & VM_SPECIAL) === 0;
+  if (mergeable) {
+    const range = { start, end, pgoff: offset, flags, file, anonVma: 0, policy: 0, uffd: 0, anonName: 0, copiedFrom: 0 };
+    const merged = yield* vmaMergeNewRange(k, t.cpu, t.mm, range);
+    if (merged !== 0) {
+      yield* finish(k, t.mm, merged, end - start);
+      return start;
+    }
+  }
+  const vma = yield step("__mmap_new_vma", () => newVma(k, t.mm, start, end, flags | special, file, offset, hugetlb));
+  if (vma < 0) return vma;
+  yield* finish(k, t.mm, vma, end - start);
+  return start;
+}
+
+function newVma(k: Kernel, mm: number, start: number, end: number, flags: number, file: number, pgoff: number, hugetlb: boolean): number {
+  if (hugetlb && pgoff % k.tables.hugePages !== 0) return -EINVAL;
+  const vma = k.vmas.alloc(mm, start, end, flags);
+  k.vmas.setRange(vma, start, end, pgoff);
+  let backing = file;
+  if (file !== 0) k.files.get(file);
+  else if (hugetlb || (flags & VM_MAYSHARE) !== 0) {
+    const inode = k.files.createInode(hugetlb ? INODE_HUGETLB : INODE_SHMEM, end - start);
+    backing = k.files.open(inode, FMODE_READ | FMODE_WRITE);
+    // shmem_zero_setup() and hugetlb_file_setup() start their file at 0.
+    k.vmas.setRange(vma, start, end, 0);
+  }
+  k.vmas.setFile(vma, backing);
+  if (hugetlb) {
+    const error = reserveHugetlb(k, vma);
+    if (error !== 0) {
+      k.vmas.free(vma);
+      filePut(k, backing);
+      return error;
+    }
+  }
+  k.vmas.insert(k.mms.vmaList(mm), vma);
+  return vma;
+}
+
+/** The end of mmap_region(): locked memory is counted, the VMA is soft-dirty. */
+function* finish(k: Kernel, mm: number, vma: number, pages: number): Path {
+  yield step("vm_flags_set(VM_SOFTDIRTY)", () => {
+    let flags = k.vmas.flags(vma);
+    if ((flags & VM_LOCKED) !== 0) {
+      if ((flags & (VM_SPECIAL | VM_HUGETLB)) !== 0) flags &= ~VM_LOCKED;
+      else k.mms.addLockedVm(mm, pages);
+    }
+    k.vmas.setFlags(vma, flags | softDirtyFlag(k));
+    return 0;
+  });
+}
