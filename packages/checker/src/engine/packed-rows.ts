@@ -12,7 +12,7 @@ export class PackedRows {
   masks: Int32Array;
   /** The state in work. */
   row: Int32Array;
-  #base: Int32Array;
+  #loaded = 0;
   #rows: RowSet;
   readonly #moved: () => void;
 
@@ -22,7 +22,6 @@ export class PackedRows {
     this.slots = new Int32Array(widths.length);
     this.masks = new Int32Array(widths.length);
     this.row = new Int32Array(widths.length + 1);
-    this.#base = new Int32Array(widths.length + 1);
     this.#moved = moved;
     this.#rows = this.#lay();
   }
@@ -54,17 +53,13 @@ export class PackedRows {
 
   /** Takes state `id` into work. */
   load(id: number): void {
-    const { row } = this;
-    const base = this.#base;
-    this.#rows.read(id, row);
-    for (let i = 0; i < this.#rows.words; i++) base[i] = row[i]!;
+    this.#loaded = id;
+    this.#rows.read(id, this.row);
   }
 
   /** Takes the state loaded last into work again. */
   reload(): void {
-    const { row } = this;
-    const base = this.#base;
-    for (let i = 0; i < this.#rows.words; i++) row[i] = base[i]!;
+    this.#rows.read(this.#loaded, this.row);
   }
 
   /** The number of the state in work, which is stored when it is new. */
@@ -89,7 +84,6 @@ export class PackedRows {
       this.slots = new Int32Array(fields);
       this.masks = new Int32Array(fields);
       this.row = new Int32Array(fields + 1);
-      this.#base = new Int32Array(fields + 1);
     });
   }
 
@@ -107,7 +101,6 @@ export class PackedRows {
       slots: this.slots.slice(),
       masks: this.masks.slice(),
       row: this.row.slice(),
-      base: this.#base.slice(),
     };
     const stored = this.#rows;
     change();
@@ -125,8 +118,6 @@ export class PackedRows {
       repack(row);
       this.#rows.add(this.row);
     }
-    repack(before.base);
-    this.#base.set(this.row);
     repack(before.row);
   }
 }

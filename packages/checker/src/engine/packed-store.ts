@@ -2,7 +2,7 @@ import type { DeclaredState } from "./declared-state.js";
 import { PackedRows } from "./packed-rows.js";
 import type { StateStore } from "./state-store.js";
 
-const FIRST_NODE_BITS = 4;
+const FIRST_NODE_BITS = 6;
 
 /** States of a {@link DeclaredState}: its fields and the tasks' local states in one packed row. */
 export class PackedStore implements StateStore {

@@ -1,7 +1,9 @@
 const CHUNK_BITS = 14;
 const CHUNK_ROWS = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK_ROWS - 1;
-const FIRST_TABLE = 1 << 12;
+const FIRST_TABLE = 1 << 14;
+/** Up to this size a table grows fourfold: fewer states are moved, and the memory does not matter yet. */
+const QUICK_GROWTH = 1 << 21;
 /** Part of the table that may be taken. Neighbours share a cache line and other rows are told by their hash, so it may be high. */
 const FULL = 0.7;
 
@@ -95,12 +97,12 @@ export class RowSet {
     return id;
   }
 
-  /** Doubles the table. Going through it in order, with the hashes at hand, keeps writes near each other. */
+  /** Enlarges the table. Going through it in order, with the hashes at hand, keeps writes near each other. */
   #rehash(): void {
     const { words } = this;
     const old = this.#table;
     const oldMask = this.#mask;
-    const table = new Int32Array(old.length * 2);
+    const table = new Int32Array(old.length * (old.length < QUICK_GROWTH ? 4 : 2));
     const mask = table.length - 1;
     const hashes = new Int32Array(this.#count);
     let id = 0;
