@@ -5,6 +5,7 @@ import { copyHugetlbPageRange } from "../hugetlb/copy-hugetlb.js";
 import type { Kernel } from "../kernel.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
 import { pteNone, pteTable } from "../pte.js";
+import { contpteTryUnfoldPartial } from "../tlb/contpte.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { isCowMapping, VM_HUGETLB, VM_MIXEDMAP, VM_PFNMAP, VM_UFFD_WP } from "../vma.js";
 import { COPIED, copyEntry, copyHugeEntry, NEEDS_PAGE, NEEDS_SPLIT } from "./copy-entry.js";
@@ -52,7 +53,7 @@ function* copy(k: Kernel, cpu: number, dst: number, src: number): Path {
       return pteNone(pmd) ? 0 : pteTable(pmd) ? PMD_TABLE : PMD_HUGE;
     });
     const copied = what === PMD_HUGE ? yield* copyHugePmd(k, cpu, mm, child, dst, src, block) : false;
-    if (what !== 0 && !copied) yield* copyPteRange(k, mm, child, dst, src, block, next);
+    if (what !== 0 && !copied) yield* copyPteRange(k, cpu, mm, child, dst, src, block, next);
     at = next;
   }
   if (cow) yield* k.bus.invalidateRangeEnd(range);
@@ -71,13 +72,23 @@ function* copyHugePmd(k: Kernel, cpu: number, mm: number, child: number, dst: nu
 }
 
 /** copy_pte_range(). A pinned page cannot be shared: the child gets a copy, for which the locks are dropped to allocate. */
-function* copyPteRange(k: Kernel, mm: number, child: number, dst: number, src: number, start: number, end: number): Path {
+function* copyPteRange(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  child: number,
+  dst: number,
+  src: number,
+  start: number,
+  end: number,
+): Path {
   let spare = 0;
   for (let at = start; at < end; ) {
     const to = yield step("pte_alloc_map_lock", () => k.tables.findOrCreate(k.mms.pgd(child), PTE_LEVEL, start));
     const from = yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start));
     if (from === 0) return;
     yield* lockBoth(k, to, from);
+    yield* contpteTryUnfoldPartial(k, cpu, mm, at, from + (at - start), end - at);
     let wantsPage = false;
     while (at < end && !wantsPage) {
       const first = at;
