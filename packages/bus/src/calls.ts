@@ -1,7 +1,7 @@
-import { type ContextEffect, type Path, Step, step } from "@mmu-notifier/steps";
+import { type ContextEffect, type Path, Step } from "@mmu-notifier/steps";
 import type { BusState } from "./bus-state.js";
 import { END_SLOT, eventlessSlot, ONLY_END_SLOT, START_SLOT } from "./chain.js";
-import { DeliveryPath, type GoOn } from "./delivery-path.js";
+import { DeliveryPath, type GoOn, yielded } from "./delivery-path.js";
 import { EAGAIN } from "./errno.js";
 import { BusError } from "./errors.js";
 import { eventIndex, type MmuNotifyEvent } from "./events.js";
@@ -23,7 +23,8 @@ export class Calls {
   readonly #list: ListDelivery;
   readonly #intervals: IntervalDelivery;
   /** Steps that enter a list, by mm (twice: with and without might_sleep) and kind of walk. */
-  readonly #enterSteps: (Step | undefined)[][] = [];
+  readonly #enterSteps: (IteratorYieldResult<Step> | undefined)[][] = [];
+  readonly #goOnStart: GoOn;
   readonly #goOnEnd: GoOn;
   readonly #goOnList: GoOn;
 
@@ -31,14 +32,14 @@ export class Calls {
     this.#state = state;
     this.#list = list;
     this.#intervals = intervals;
+    this.#goOnStart = (path, entered, index) => this.#startWithWork(path, entered, index, undefined);
     this.#goOnEnd = (path, entered, index) => this.#endWithWork(path, entered, index);
     this.#goOnList = (path, entered, index) => this.#listWithWork(path, entered, index);
   }
 
   start(range: MmuNotifierRange, blockable: boolean): Path<number> {
     const { mm, start, end, event } = range;
-    const index = this.#eventIndex(event);
-    const slot = START_SLOT + index;
+    const slot = START_SLOT + this.#eventIndex(event);
     const flags = blockable ? MMU_NOTIFIER_RANGE_BLOCKABLE : 0;
     const owner = range.owner ?? 0;
     const observed = this.#state.observers.calls.observed;
@@ -50,7 +51,8 @@ export class Calls {
       observed || this.#intervals.defined
         ? enterStep(START, blockable, (task) => this.#enterStart(call, mm, start, end, slot, task))
         : this.#enterStep(mm, slot, START, blockable);
-    const goOn: GoOn = (path, entered, at) => this.#startWithWork(path, entered, at, range, index, call);
+    const goOn: GoOn =
+      call === undefined ? this.#goOnStart : (path, entered, index) => this.#startWithWork(path, entered, index, call);
     return new DeliveryPath(
       this.#list,
       "start",
@@ -128,7 +130,7 @@ export class Calls {
       );
     }
     const call: BusCall = { call: name, mm, start, end, ...(pte === undefined ? {} : { pte }) };
-    const enter = step(name, (task) => this.#enterList(call, slot, task));
+    const enter = enterStep(name, false, (task) => this.#enterList(call, slot, task));
     const path = new DeliveryPath(
       this.#list,
       phase,
@@ -147,14 +149,7 @@ export class Calls {
     return phase.endsWith("young") ? withResult(path, call) : path;
   }
 
-  *#startWithWork(
-    path: DeliveryPath,
-    entered: number,
-    index: number,
-    range: MmuNotifierRange,
-    event: number,
-    call: BusCall | undefined,
-  ): Path<number> {
+  *#startWithWork(path: DeliveryPath, entered: number, index: number, call: BusCall | undefined): Path<number> {
     const { mm, slot } = path;
     const list = this.#list;
     const outcome: Unclaimed = { unclaimed: undefined };
@@ -163,8 +158,8 @@ export class Calls {
     let listed = entered;
     let at = index;
     if (viaIntervals) {
-      ret = yield* this.#intervals.invalidate(range, entered, outcome);
-      listed = ret === 0 ? yield this.#enterStep(mm, slot, "mn_hlist_invalidate_range_start", false) : NOBODY;
+      ret = yield* this.#intervals.invalidate(rangeOf(path), entered, outcome);
+      listed = ret === 0 ? yield this.#enterStep(mm, slot, "mn_hlist_invalidate_range_start", false).value : NOBODY;
       if (listed > NOBODY) at = list.deliver(list.callbacks(listed, slot), path.notification());
     }
     if (listed > NOBODY) {
@@ -173,7 +168,7 @@ export class Calls {
       if (at < list.callbacks(listed, slot).length) locked = yield* list.walk(listed, slot, at, main);
       if (main.refusals > 0) {
         ret = -EAGAIN;
-        yield* list.unwind(listed, event, main);
+        yield* list.unwind(listed, slot - START_SLOT, main);
       } else if (locked !== 0) yield list.unlock(listed);
       outcome.unclaimed ??= main.unclaimed;
       if (ret !== 0 && viaIntervals && this.#state.rules.undoIntervalsOnEagain === true)
@@ -191,7 +186,7 @@ export class Calls {
     let listed = entered;
     let at = index;
     if (entered === INTERVALS_PASSED) {
-      listed = yield this.#enterStep(mm, slot, "mn_hlist_invalidate_end", false);
+      listed = yield this.#enterStep(mm, slot, "mn_hlist_invalidate_end", false).value;
       if (listed > NOBODY) at = list.deliver(list.callbacks(listed, slot), path.notification());
     }
     if (listed > NOBODY) {
@@ -223,7 +218,7 @@ export class Calls {
   }
 
   /** The step that enters a list, made once for each mm and kind of walk. */
-  #enterStep(mm: number, slot: number, label: string, mightSleep: boolean): Step {
+  #enterStep(mm: number, slot: number, label: string, mightSleep: boolean): IteratorYieldResult<Step> {
     const steps = (this.#enterSteps[mm * 2 + (mightSleep ? 1 : 0)] ??= []);
     return (steps[slot] ??= enterStep(label, mightSleep, (task) => this.#list.enter(mm, slot, task)));
   }
@@ -262,8 +257,14 @@ export class Calls {
  * The first step of a call. might_sleep() comes with it: a step that could wait, though this one never has to, is checked like
  * one that sleeps, and one step is cheaper than two.
  */
-function enterStep(label: string, mightSleep: boolean, run: (task: number) => number): Step {
-  return mightSleep ? new Step(label, run, always, MIGHT_SLEEP) : new Step(label, run);
+function enterStep(label: string, mightSleep: boolean, run: (task: number) => number): IteratorYieldResult<Step> {
+  return yielded(mightSleep ? new Step(label, run, always, MIGHT_SLEEP) : new Step(label, run));
+}
+
+/** The range that intervals are shown. */
+function rangeOf(path: DeliveryPath): MmuNotifierRange {
+  const { mm, start, end, flags, owner } = path;
+  return { mm, start, end, event: path.event!, flags, owner };
 }
 
 function setResult(call: BusCall, ret: number): void {

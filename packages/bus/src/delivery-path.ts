@@ -8,8 +8,17 @@ import { Delivery } from "./notification.js";
 /** What a call goes on with when a callback asked for work, or when there are intervals. */
 export type GoOn = (path: DeliveryPath, entered: number, index: number) => Path<number>;
 
+/** What `next` returns for a step. */
+export function yielded(step: Step): IteratorYieldResult<Step> {
+  return { done: false, value: step };
+}
+
 /** When the lock map is entered: before the first step, after it if there are notifiers, or not at all. */
 export type MapUse = "before" | "if-notifiers" | "never";
+
+// A path hands out the same result objects again and again: a step of a call then allocates nothing.
+const ACQUIRED = yielded(MAP_ACQUIRE);
+const RELEASED = yielded(MAP_RELEASE);
 
 const BEGIN = 0;
 const ENTER = 1;
@@ -41,7 +50,7 @@ export class DeliveryPath implements Generator<Step, number, number> {
   main: Delivery | undefined = undefined;
   readonly #list: ListDelivery;
   readonly #map: MapUse;
-  readonly #enter: Step;
+  readonly #enter: IteratorYieldResult<Step>;
   readonly #goOn: GoOn;
   #state = BEGIN;
   #entered = 0;
@@ -52,7 +61,7 @@ export class DeliveryPath implements Generator<Step, number, number> {
     phase: NotificationPhase,
     slot: number,
     map: MapUse,
-    enter: Step,
+    enter: IteratorYieldResult<Step>,
     goOn: GoOn,
     mm: number,
     start: number,
@@ -81,17 +90,17 @@ export class DeliveryPath implements Generator<Step, number, number> {
     const state = this.#state;
     if (state === BEGIN && this.#map === "before") {
       this.#state = ENTER;
-      return { done: false, value: MAP_ACQUIRE };
+      return ACQUIRED;
     }
     if (state === BEGIN || state === ENTER) {
       this.#state = ENTERED;
-      return { done: false, value: this.#enter };
+      return this.#enter;
     }
     if (state === ENTERED) {
       this.#entered = value;
       if (value !== NO_NOTIFIERS && this.#map === "if-notifiers") {
         this.#state = DELIVER;
-        return { done: false, value: MAP_ACQUIRE };
+        return ACQUIRED;
       }
       return value === NO_NOTIFIERS ? this.#leave() : this.#deliver();
     }
@@ -149,7 +158,7 @@ export class DeliveryPath implements Generator<Step, number, number> {
       index = this.#list.deliver(callbacks, this.notification());
       if (index === callbacks.length) {
         this.#state = UNLOCKED;
-        return { done: false, value: this.#list.unlock(entered) };
+        return this.#list.unlocked(entered);
       }
     }
     this.#state = GOING_ON;
@@ -161,7 +170,7 @@ export class DeliveryPath implements Generator<Step, number, number> {
   #leave(): IteratorResult<Step, number> {
     if (this.#map === "before" || (this.#map === "if-notifiers" && this.#entered !== NO_NOTIFIERS)) {
       this.#state = FINISH;
-      return { done: false, value: MAP_RELEASE };
+      return RELEASED;
     }
     this.#state = DONE;
     return { done: true, value: this.result };

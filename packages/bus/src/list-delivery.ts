@@ -39,11 +39,13 @@ export const FIRST_CHAIN = 4;
  */
 export class ListDelivery {
   readonly #state: BusState;
+  readonly #unlocked: readonly IteratorYieldResult<Step>[];
   #calling = 0;
   #thrown: { readonly cause: unknown } | undefined = undefined;
 
   constructor(state: BusState) {
     this.#state = state;
+    this.#unlocked = state.srcuUnlock.map((value) => ({ done: false, value }));
   }
 
   /** True while a callback is on the (JavaScript) stack. */
@@ -76,6 +78,11 @@ export class ListDelivery {
   /** srcu_read_unlock(). */
   unlock(entered: number): Step {
     return this.#state.srcuUnlock[entered & 1]!;
+  }
+
+  /** {@link unlock} as a path's `next` returns it. */
+  unlocked(entered: number): IteratorYieldResult<Step> {
+    return this.#unlocked[entered & 1]!;
   }
 
   /** Makes the callbacks up to the first that wants {@link serve}; returns its index, or the number of callbacks. */

@@ -1,8 +1,6 @@
 import { downWrite, type Lock, lockAt, lockClass, Memory, type Path, type Segment, step } from "@mmu-notifier/steps";
 import { type BusOptions, type BusRules, EINTR, type MmHandle, NotifierBus } from "@mmu-notifier/bus";
 
-export { downWrite };
-
 /** Up to v6.5, with the seed's event. */
 export const V6_4: BusRules = {
   hook: "invalidate_range",
@@ -107,4 +105,10 @@ export function machine(
   const mms = Array.from({ length: options.mms ?? 1 }, () => new TestMm(segment, () => bus));
   for (const mm of mms) bus.attach(mm);
   return { memory, bus, mm: mms[0]!, mms };
+}
+
+/** A lock of its own class, free. */
+export function testLock(memory: Memory, name: string, kind: LockKind): Lock {
+  const segment = memory.segment(name, 4, 1);
+  return lockAt(lockClass(name, kind), segment, segment.alloc() * 4 + 1);
 }
