@@ -78,5 +78,10 @@ export * from "./syscalls/mman.js";
 export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
 export { sysMunmap } from "./unmap/munmap.js";
 
+// Faults of other agents than a CPU's user code
+export { FAULT_FLAG_REMOTE, FAULT_FLAG_USER, FAULT_FLAG_WRITE, VM_FAULT_ERROR, VM_FAULT_SIGSEGV } from "./fault/vm-fault.js";
+export { handleMmFault } from "./fault/handle-mm-fault.js";
+export { getUserPages } from "./fault/gup.js";
+
 // Errno
 export * from "./errno.js";

@@ -60,8 +60,11 @@ export function defineSecondaryMmu<D = undefined, O extends object = Record<stri
   return definition;
 }
 
-/** A definition whose device and options types do not matter, as a machine keeps it. */
-export type AnySecondaryMmuDefinition = SecondaryMmuDefinition<never, never>;
+/** Any definition, whatever its device and options: what a registry keeps. */
+export type AnySecondaryMmuDefinition = Omit<SecondaryMmuDefinition<never, never>, "device" | "options"> & {
+  readonly options?: object;
+  readonly device?: (context: DeviceContext<never>) => unknown;
+};
 
 /** The declarations of a definition on one host. */
 export function declarationsOf<D, O extends object>(definition: SecondaryMmuDefinition<D, O>, host: HostFacts, options: O): Declarations {

@@ -1,5 +1,6 @@
 // The driver's object
 export {
+  type AnySecondaryMmuDefinition,
   declarationsOf,
   defineSecondaryMmu,
   SDK_GENERATION,
@@ -25,6 +26,7 @@ export { type AddressSpaceAllocator, AsidPool, maxPinnedAsids } from "./host/asi
 export type { DvmLink } from "./host/dvm-link.js";
 export {
   type FaultServices,
+  faultServices,
   GUP_WRITABLE,
   type GupRequest,
   IOMMU_PAGE_RESP_FAILURE,
@@ -53,6 +55,9 @@ export { CERROR_ATC_INV_SYNC, CMDQ_TIMEOUT, CommandQueue, commandQueue, type Com
 export * from "./hardware/commands.js";
 export { type AlignedSpan, alignedSpan, atcInvRange, maxTlbiOps, type RangeOptions, tlbiRange } from "./hardware/range-encoding.js";
 export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
+export { ContextDescriptor } from "./hardware/context-descriptor.js";
+export { SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
+export { SvaDomain } from "./hardware/sva-domain.js";
 export { abortOnFault, softwareFault, type SoftwareFaultOptions } from "./hardware/fault-strategies.js";
 export { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "./fault-strategy.js";
 

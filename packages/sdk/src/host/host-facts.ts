@@ -1,4 +1,4 @@
-import type { FlushScope, Kernel } from "@mmu-notifier/core";
+import { archFlushNotifies, type FlushScope, type Kernel } from "@mmu-notifier/core";
 
 /** The two kinds of TLB flush that a driver may rest on: after an upgrade in place, and all others. */
 export type FlushKind = "upgrade" | "ordinary";
@@ -20,6 +20,8 @@ export interface HostFacts {
   readonly hookFromRangeEnd: boolean;
   /** The flush of an upgrade in place calls that hook. */
   readonly hookOnUpgrade: boolean;
+  /** Range flushes call the hook after the invalidation was issued and before its completion is waited for (arm64 since v6.6). */
+  readonly hookBeforeCompletion: boolean;
   /** MMU_NOTIFY_PROTECTION_UPGRADE exists. */
   readonly upgradeEvent: boolean;
   /** A subscription with both the hook and start or end is refused. */
@@ -39,9 +41,7 @@ export interface HostFacts {
 export function hostFacts(k: Kernel): HostFacts {
   const { arch, profile } = k;
   const upgradeScope = upgradeFlushScope(k);
-  const [major, minor] = arch.flush.hookSince;
-  const [at, below] = profile.version;
-  const hookFromFlush = profile.hookFromArchFlush && arch.flush.hook !== "never" && (at > major || (at === major && below >= minor));
+  const hookFromFlush = archFlushNotifies(k);
   return {
     kernel: profile.name,
     version: profile.version,
@@ -49,6 +49,7 @@ export function hostFacts(k: Kernel): HostFacts {
     hook: profile.hook,
     hookFromRangeEnd: profile.hookFromRangeEnd,
     hookOnUpgrade: hookFromFlush && upgradeScope !== "none",
+    hookBeforeCompletion: hookFromFlush && arch.flush.hook === "before-completion",
     upgradeEvent: profile.upgradeEvent !== undefined,
     rejectsMixedOps: profile.rejectsMixedOps,
     silentHardwareUpgrade: arch.cpu.HD,
@@ -61,6 +62,6 @@ export function hostFacts(k: Kernel): HostFacts {
 
 function upgradeFlushScope({ arch, profile }: Kernel): FlushScope {
   if (arch.setAccessFlags.flush === "none") return "none";
-  if (arch.upgradeFlushFollowsProfile && profile.arm64UpgradeFlush === "local") return "local";
+  if (arch.arm64 && profile.arm64UpgradeFlush === "local") return "local";
   return arch.flush.scope;
 }

@@ -1,20 +1,13 @@
-import {
-  type AccessRequest,
-  C_BAD_CD,
-  type DeviceMemory,
-  F_TRANSLATION,
-  type NextStage,
-  type Path,
-  type TranslationResult,
-  type TranslationStage,
-  type Words,
-  step,
-} from "@mmu-notifier/sdk";
+import { type Path, step } from "@mmu-notifier/steps";
+import type { DeviceMemory, Words } from "../device-memory.js";
+import type { AccessRequest, NextStage, TranslationStage } from "./translation.js";
+import { C_BAD_CD, F_TRANSLATION, type TranslationResult } from "./translation-result.js";
 
 const VALID = 0;
 const EPD0 = 1;
 const ASID = 2;
 const CLEARED = 3;
+const ASET = 4;
 
 /**
  * The context descriptor (CD) of one address space. A walk that starts looks at it; accesses that hit a TLB do not, so taking it away
@@ -24,13 +17,14 @@ export class ContextDescriptor implements TranslationStage {
   readonly #words: Words;
 
   constructor(memory: DeviceMemory) {
-    this.#words = memory.words("cd", 4);
+    this.#words = memory.words("cd", 6);
   }
 
-  /** arm_smmu_make_sva_cd(): TTB0 is the mm's pgd, V = 1, ASET = 1 for a private ASID. */
-  write(asid: number): void {
+  /** arm_smmu_make_sva_cd(): TTB0 is the mm's pgd, V = 1. ASET = 1 is a private ASID, which broadcasts by ASID or VA leave alone. */
+  write(asid: number, aset: 0 | 1): void {
     this.#words.set(VALID, 1);
     this.#words.set(ASID, asid);
+    this.#words.set(ASET, aset);
   }
 
   /** quiet_cd: V stays, so that a late access raises no C_BAD_CD, but every walk faults. */
@@ -44,6 +38,11 @@ export class ContextDescriptor implements TranslationStage {
 
   get asid(): number {
     return this.#words.get(ASID);
+  }
+
+  /** Broadcast TLB maintenance by this ASID reaches the entries. */
+  get shared(): boolean {
+    return this.#words.get(VALID) !== 0 && this.#words.get(ASET) === 0;
   }
 
   /** release has dropped everything already; unbind need not. */

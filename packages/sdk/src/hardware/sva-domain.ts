@@ -1,0 +1,97 @@
+import { type Path, step } from "@mmu-notifier/steps";
+import type { SecondaryEntry } from "../binding.js";
+import type { BindingContext } from "../context.js";
+import { type DeviceFault, type FaultStrategy } from "../fault-strategy.js";
+import { Atc } from "./atc.js";
+import { chain } from "./chain.js";
+import { atcInv, cfgiCd, tlbiNhAsid } from "./commands.js";
+import { ContextDescriptor } from "./context-descriptor.js";
+import { abortOnFault, softwareFault } from "./fault-strategies.js";
+import { atcInvRange, tlbiRange } from "./range-encoding.js";
+import type { SmmuV3, SmmuV3Options } from "./smmu-v3.js";
+import type { Translation } from "./translation.js";
+import { WalkCache } from "./walk-cache.js";
+
+/**
+ * One address space on one SMMU with the masters that use it: context descriptor, device caches, and the command sequences on them. Which
+ * sequence answers which notification is the driver's decision.
+ *
+ * @public
+ */
+export class SvaDomain {
+  readonly cd: ContextDescriptor;
+  readonly atcs: readonly Atc[];
+  readonly #context: BindingContext<unknown, SmmuV3Options>;
+  readonly #smmu: SmmuV3;
+
+  /** The descriptor is in place, and with it `asid`, before the driver subscribes: no walk comes earlier than the first notification. */
+  constructor(context: BindingContext<unknown, SmmuV3Options>, smmu: SmmuV3, asid: number, aset: 0 | 1) {
+    const { atcSets, atcWays, ats, streams } = context.options;
+    this.#context = context;
+    this.#smmu = smmu;
+    this.cd = new ContextDescriptor(context.memory);
+    this.cd.write(asid, aset);
+    smmu.install(this.cd);
+    this.atcs = ats ? Array.from({ length: streams }, (_, sid) => new Atc(context, { sid, ssid: context.mm.id, sets: atcSets, ways: atcWays })) : [];
+    for (const cache of this.atcs) smmu.attach(cache);
+  }
+
+  /** ATC, IOTLB, context descriptor, page table. */
+  translation(): Translation {
+    const { options, spans, walker } = this.#context;
+    const { iotlb } = this.#smmu;
+    const asid = (): number => this.cd.asid;
+    const [atc] = this.atcs;
+    const above = atc === undefined ? [] : [atc];
+    if (options.walkCacheEntries === 0) return chain(...above, iotlb.stage(asid, walker), this.cd, walker);
+    const walkCache = new WalkCache(this.#context, { entries: options.walkCacheEntries, span: spans[1]!, asid });
+    iotlb.addWalkCache(walkCache);
+    return chain(...above, iotlb.stage(asid, walker), this.cd, walker.withWalkCache(walkCache));
+  }
+
+  /**
+   * What the masters can do about a fault: stall, raise their own fault, or nothing. `beforeRetry` runs after the host resolved it and
+   * before the access is tried again.
+   */
+  faultStrategy(beforeRetry?: (fault: DeviceFault) => Path): FaultStrategy {
+    const { faults, options } = this.#context;
+    if (options.ats) return softwareFault(this.#context, faults, beforeRetry === undefined ? {} : { beforeRetry });
+    if (!options.stall || options.streams !== 1) return abortOnFault();
+    return this.#smmu.stalls.strategy(faults, beforeRetry);
+  }
+
+  /** TLBI for pages [start, end) and CMD_SYNC. Spins, never sleeps. */
+  *invalidateTlb(start: number, end: number): Path {
+    const { host, options } = this.#context;
+    const asid = yield step("cd asid", () => this.cd.asid);
+    yield* this.#smmu.queue.issue(tlbiRange(asid, start, end, { ril: options.ril, pageShift: host.pageShift }));
+  }
+
+  /** ATC_INV for an aligned span around pages [start, end) to each master, and CMD_SYNC. Nothing without ATS. */
+  *invalidateAtcs(start: number, end: number): Path {
+    if (this.atcs.length > 0) yield* this.#smmu.queue.issue(this.atcs.map(({ sid, ssid }) => atcInvRange(sid, ssid, start, end)));
+  }
+
+  /** arm_smmu_mm_release(): no walk starts any more and nothing cached stays. A second time it does nothing. */
+  *release(): Path {
+    const asid = yield step("cd: EPD0", () => {
+      if (this.cd.cleared) return -1;
+      this.cd.quiesce();
+      return this.cd.asid;
+    });
+    if (asid < 0) return;
+    const { queue } = this.#smmu;
+    yield* queue.issue([cfgiCd(0, this.#context.mm.id)]);
+    yield* queue.issue([tlbiNhAsid(asid)]);
+    if (this.atcs.length > 0) yield* queue.issue(this.atcs.map(({ sid, ssid }) => atcInv(sid, ssid, 0, Infinity)));
+    yield step("cd: cleared", () => {
+      this.cd.setCleared();
+      return 0;
+    });
+  }
+
+  /** Every translation that the masters could use now. */
+  entries(): readonly SecondaryEntry[] {
+    return [...this.#smmu.iotlb.entries(this.cd.asid), ...this.atcs.flatMap((cache) => cache.entries())];
+  }
+}
