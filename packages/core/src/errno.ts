@@ -18,6 +18,8 @@ export const ENOSPC = 28;
 export const ENOSYS = 38;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
+/** Memory page has hardware error. */
+export const EHWPOISON = 133;
 
 const NAMES: Readonly<Record<number, string>> = {
   [EPERM]: "EPERM",
@@ -39,6 +41,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [ENOSYS]: "ENOSYS",
   [EOVERFLOW]: "EOVERFLOW",
   [EOPNOTSUPP]: "EOPNOTSUPP",
+  [EHWPOISON]: "EHWPOISON",
 };
 
 /** The name of errno `number`, positive or negated. */

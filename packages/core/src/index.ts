@@ -78,10 +78,17 @@ export * from "./syscalls/mman.js";
 export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
 export { sysMunmap } from "./unmap/munmap.js";
 
-// Faults of other agents than a CPU's user code
-export { FAULT_FLAG_REMOTE, FAULT_FLAG_USER, FAULT_FLAG_WRITE, VM_FAULT_ERROR, VM_FAULT_SIGSEGV } from "./fault/vm-fault.js";
+// Faults: user and kernel accesses, other agents, GUP
+export * from "./fault/vm-fault.js";
+export { type Access } from "./fault/cpu-access.js";
+export * from "./fault/user-fault.js";
 export { handleMmFault } from "./fault/handle-mm-fault.js";
-export { getUserPages } from "./fault/gup.js";
+export { getUserPages, type GupFlags, unpinUserPage } from "./fault/gup.js";
+export { notifyProtectionUpgrade, upgradeEventDue, type UpgradeSite } from "./fault/upgrade-event.js";
+export { vmPageProt, vmPageProtOf } from "./fault/vm-page-prot.js";
+export { splitHugePmd } from "./huge/split-huge-pmd.js";
+export { HugetlbPool } from "./hugetlb/hugetlb-pool.js";
+export { UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED, Userfaultfds } from "./userfaultfd.js";
 
 // Errno
 export * from "./errno.js";

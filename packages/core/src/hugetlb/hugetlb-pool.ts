@@ -1,13 +1,16 @@
-import { type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
+import { type Lock, lockAt, lockClass, type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
 
 const FREE = 1;
 const RESERVED = 2;
+const MUTEX = 3;
 const POOL_ROW = 1;
 const POOL_STRIDE = 4;
 
 const REFERENCES = 1;
 const PAGES = 2;
 const MAP_STRIDE = 4;
+
+export const HUGETLB_FAULT_MUTEX_CLASS = lockClass("hugetlb_fault_mutex", "mutex");
 
 /**
  * The pool of huge pages (struct hstate) and the reservation maps: which huge pages of an inode are promised, or which ones
@@ -21,6 +24,8 @@ export class HugetlbPool {
   readonly #sets: Vectors;
   readonly #inodes: Vectors;
   readonly #inodeList: number;
+  /** hugetlb_fault_mutex_table; one mutex stands for the hashed table. */
+  readonly faultMutex: Lock;
 
   constructor(memory: Memory, pages: number) {
     this.#pool = memory.segment("hugetlb pool", POOL_STRIDE, 1);
@@ -30,6 +35,7 @@ export class HugetlbPool {
     this.#inodeList = this.#inodes.create();
     this.#pool.alloc();
     this.#pool.i32[POOL_ROW * POOL_STRIDE + FREE] = pages;
+    this.faultMutex = lockAt(HUGETLB_FAULT_MUTEX_CLASS, this.#pool, POOL_ROW * POOL_STRIDE + MUTEX, "hugetlb_fault_mutex");
   }
 
   /** free_huge_pages. */

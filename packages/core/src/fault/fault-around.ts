@@ -1,0 +1,62 @@
+import { call, type Path, step } from "@mmu-notifier/steps";
+import { INODE_DISK, INODE_SHMEM } from "../file.js";
+import type { Kernel } from "../kernel.js";
+import { PG_HWPOISON, PG_LOCKED, PG_UPTODATE } from "../page.js";
+import { PTE_LEVEL } from "../page-table.js";
+import { folioAddRmap } from "../rmap/rmap.js";
+import { VM_UFFD_MINOR, VM_UFFD_WP } from "../vma.js";
+import { finishEntry } from "./finish-fault.js";
+import { mapPmd } from "../huge/file-huge-map.js";
+import { filemapGet } from "./page-cache.js";
+import { lockPtl, pteAlloc, unlockPtl } from "./pte-map.js";
+import { VM_FAULT_NOPAGE, type VmFault } from "./vm-fault.js";
+
+/** should_fault_around(): the handler maps around, and userfaultfd does not ask for one page at a time. */
+export function shouldFaultAround(k: Kernel, vmf: VmFault): boolean {
+  if (vmf.kind !== INODE_SHMEM && vmf.kind !== INODE_DISK) return false;
+  return k.config.faultAroundPages > 1 && !vmf.has(VM_UFFD_WP | VM_UFFD_MINOR);
+}
+
+/**
+ * do_fault_around(): maps cached pages of the aligned window around the fault, clipped to the VMA and the page table, without
+ * asking the file system.
+ *
+ * @returns VM_FAULT_NOPAGE when the faulting page was among them, else 0
+ */
+export function doFaultAround(k: Kernel, vmf: VmFault): Path<number> {
+  return call("do_fault_around", faultAround(k, vmf));
+}
+
+function* faultAround(k: Kernel, vmf: VmFault): Path<number> {
+  const huge = yield* mapPmd(k, vmf);
+  if (huge !== 0) return huge;
+  if (!(yield* pteAlloc(k, vmf))) return 0;
+  yield lockPtl(k, vmf.ptep);
+  // Entries were none and only gain pages here, so no agent can tell whether they come one by one.
+  const mapped = yield step("filemap_map_pages", () => mapWindow(k, vmf));
+  yield unlockPtl(k, vmf.ptep);
+  return mapped;
+}
+
+function mapWindow(k: Kernel, vmf: VmFault): number {
+  if (k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn) !== vmf.ptep) return 0;
+  const window = Math.min(k.config.faultAroundPages, k.tables.hugePages);
+  const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
+  const from = Math.max(vmf.vpn - (vmf.vpn % window), k.vmas.start(vmf.vma));
+  const to = Math.min(from + window, table + k.tables.hugePages, k.vmas.end(vmf.vma));
+  const inode = k.files.inode(k.vmas.file(vmf.vma));
+  const size = k.files.size(inode);
+  let result = 0;
+  for (let vpn = from; vpn < to; vpn++) {
+    const pgoff = k.vmas.linearIndex(vmf.vma, vpn);
+    const page = pgoff < size ? filemapGet(k, inode, pgoff) : 0;
+    if (page === 0 || !k.pages.test(page, PG_UPTODATE) || k.pages.test(page, PG_LOCKED) || (k.pages.flags(page) & PG_HWPOISON) !== 0) continue;
+    const ptep = vmf.ptep + (vpn - vmf.vpn);
+    if (k.tables.get(ptep) !== 0) continue;
+    k.tables.set(ptep, finishEntry(k, vmf, page, vpn !== vmf.vpn));
+    k.pages.get(page);
+    folioAddRmap(k, page);
+    if (vpn === vmf.vpn) result = VM_FAULT_NOPAGE;
+  }
+  return result;
+}

@@ -1,0 +1,83 @@
+import { type Path, step } from "@mmu-notifier/steps";
+import { INODE_SHMEM } from "../file.js";
+import type { Kernel } from "../kernel.js";
+import { PG_HWPOISON, PG_LOCKED } from "../page.js";
+import { VM_RAND_READ } from "../vma.js";
+import { releaseFaultLock } from "./fault-lock.js";
+import { folioLock } from "./folio-lock.js";
+import { mayDropLock } from "./file-write-notify.js";
+import { filemapGet, readAround, shmemGetPage } from "./page-cache.js";
+import { VM_FAULT_HWPOISON, VM_FAULT_LOCKED, VM_FAULT_MAJOR, VM_FAULT_RETRY, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
+
+const BEYOND_END = 0;
+const MISSING = -1;
+const TRUNCATED = -2;
+
+/**
+ * ->fault() of a file mapping: shmem_fault() or filemap_fault(). On success `vmf.page` is the page, locked and with a reference.
+ *
+ * @returns VM_FAULT_LOCKED (and VM_FAULT_MAJOR when it was read in), VM_FAULT_RETRY with the lock dropped, or an error
+ */
+export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
+  let major = 0;
+  for (;;) {
+    const found = yield vmf.kind === INODE_SHMEM ? shmemLookup(k, vmf) : diskLookup(k, vmf);
+    if (found === BEYOND_END) return VM_FAULT_SIGBUS;
+    if (found === MISSING) {
+      major = VM_FAULT_MAJOR;
+      const inode = yield step("file->f_mapping", () => k.files.inode(k.vmas.file(vmf.vma)));
+      const pgoff = yield step("vmf->pgoff", () => k.vmas.linearIndex(vmf.vma, vmf.vpn));
+      const single = vmf.has(VM_RAND_READ);
+      if (!mayDropLock(vmf)) {
+        yield* readAround(k, inode, pgoff, single);
+        continue;
+      }
+      // Reading takes long: the lock is given up, and the access starts over with the page in the cache.
+      yield* releaseFaultLock(k, vmf);
+      yield* readAround(k, inode, pgoff, single);
+      return VM_FAULT_MAJOR | VM_FAULT_RETRY;
+    }
+    vmf.page = Math.abs(found);
+    const page = vmf.page;
+    if (found < 0) major = VM_FAULT_MAJOR;
+    yield folioLock(k, page);
+    const state = yield step("folio_test_uptodate", () => {
+      if (k.pages.mapping(page) !== 0) return (k.pages.flags(page) & PG_HWPOISON) !== 0 ? VM_FAULT_HWPOISON : VM_FAULT_LOCKED;
+      k.pages.unmark(page, PG_LOCKED);
+      k.pages.put(page);
+      return TRUNCATED;
+    });
+    if (state === VM_FAULT_LOCKED) return VM_FAULT_LOCKED | major;
+    if (state === TRUNCATED) continue;
+    yield step("folio_unlock, folio_put", () => {
+      k.pages.unmark(page, PG_LOCKED);
+      k.pages.put(page);
+      return 0;
+    });
+    return VM_FAULT_HWPOISON;
+  }
+}
+
+/** Frame with a reference, negated when it came from swap. */
+function shmemLookup(k: Kernel, vmf: VmFault) {
+  return step("shmem_get_folio_gfp", () => {
+    const inode = k.files.inode(k.vmas.file(vmf.vma));
+    const pgoff = k.vmas.linearIndex(vmf.vma, vmf.vpn);
+    if (pgoff >= k.files.size(inode)) return BEYOND_END;
+    const page = shmemGetPage(k, inode, pgoff);
+    k.pages.get(Math.abs(page));
+    return page;
+  });
+}
+
+function diskLookup(k: Kernel, vmf: VmFault) {
+  return step("filemap_get_folio", () => {
+    const inode = k.files.inode(k.vmas.file(vmf.vma));
+    const pgoff = k.vmas.linearIndex(vmf.vma, vmf.vpn);
+    if (pgoff >= k.files.size(inode)) return BEYOND_END;
+    const page = filemapGet(k, inode, pgoff);
+    if (page === 0) return MISSING;
+    k.pages.get(page);
+    return page;
+  });
+}
