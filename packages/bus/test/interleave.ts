@@ -53,14 +53,15 @@ export class Interleaving {
     return this.#tasks.map(({ log }) => log).join("|");
   }
 
-  /** Thread `id` takes its next step. */
-  step(id: number): void {
+  /** Thread `id` takes its next step; returns what it was. */
+  step(id: number): string {
     const task = this.#tasks[id]!;
     const step = task.next!;
     const result = step.run(id);
     this.trace.push(`${task.name}: ${step.label}`);
     task.context.after(step, result);
     this.#fetch(task, result);
+    return step.label;
   }
 
   #fetch(task: Running, result: number): void {
@@ -88,14 +89,15 @@ export class Interleaving {
 export function interleave(
   threads: readonly Thread[],
   choose: (runnable: readonly number[]) => number,
-  afterEach: () => void = () => undefined,
+  afterEach: (id: number, label: string) => void = () => undefined,
 ): { readonly stuck: readonly string[]; readonly trace: readonly string[] } {
   const run = new Interleaving(threads);
   for (;;) {
     const { runnable } = run;
     if (runnable.length === 0) return { stuck: run.finished ? [] : run.pending, trace: run.trace };
-    run.step(runnable[choose(runnable) % runnable.length]!);
-    afterEach();
+    const id = runnable[choose(runnable) % runnable.length]!;
+    const label = run.step(id);
+    afterEach(id, label);
   }
 }
 
