@@ -3,9 +3,15 @@ import { isMarker, type Path, Step } from "@mmu-notifier/steps";
 /** Result of a step that threw; no step of a driver returns it. */
 const THREW = Number.MIN_SAFE_INTEGER;
 
+/** What was thrown, and the label of the step that threw it; without one it came from the code between two steps. */
+export interface Fault {
+  readonly cause: unknown;
+  readonly step?: string | undefined;
+}
+
 /** Where an error that leaves a subscriber's work is put. */
 export interface FaultBox {
-  fault: { readonly cause: unknown } | undefined;
+  fault: Fault | undefined;
 }
 
 /**
@@ -13,11 +19,13 @@ export interface FaultBox {
  * `box`. A step that throws resumes the work with that error, so that its own `finally` blocks run.
  */
 export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | undefined> {
+  let last: Fault | undefined;
   try {
     const work = start();
-    let thrown: { readonly cause: unknown } | undefined;
-    const keep = (cause: unknown): void => {
-      thrown = { cause };
+    let thrown: Fault | undefined;
+    const keep = (cause: unknown, step: string): void => {
+      thrown = { cause, step };
+      last = thrown;
     };
     let next = work.next(0);
     while (next.done !== true) {
@@ -30,7 +38,7 @@ export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | u
     }
     return next.value;
   } catch (cause) {
-    box.fault = { cause };
+    box.fault = last?.cause === cause ? last : { cause };
     return undefined;
   }
 }
@@ -40,13 +48,13 @@ function canThrow(step: Step): boolean {
   return (step.effect === undefined || step.effect.kind === "might-sleep") && !isMarker(step);
 }
 
-function guard(step: Step, keep: (cause: unknown) => void): Step {
+function guard(step: Step, keep: (cause: unknown, step: string) => void): Step {
   let failed = false;
   const run = (task: number): number => {
     try {
       if (!failed) return step.run(task);
     } catch (cause) {
-      keep(cause);
+      keep(cause, step.label);
     }
     failed = false;
     return THREW;
@@ -60,7 +68,7 @@ function guard(step: Step, keep: (cause: unknown) => void): Step {
       try {
         return ready(task);
       } catch (cause) {
-        keep(cause);
+        keep(cause, step.label);
         failed = true;
         return true;
       }

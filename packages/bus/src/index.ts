@@ -38,7 +38,7 @@ export { ranges } from "./operators/ranges.js";
 export { type NotificationRate, rateMeter } from "./operators/rate-meter.js";
 
 // Running code of drivers
-export { type FaultBox, guardedWork } from "./guarded-work.js";
+export { type Fault, type FaultBox, guardedWork } from "./guarded-work.js";
 
 // Watching
 export type { BusCall, BusWarning, BusWarningCode } from "./observers.js";

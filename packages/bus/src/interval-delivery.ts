@@ -115,7 +115,7 @@ export class IntervalDelivery {
           ops.name,
           `invalidate of ${event} for mm ${mm} [0x${start.toString(16)}, 0x${end.toString(16)})`,
           box.fault.cause,
-          { mm, start, end, event, interval },
+          { mm, start, end, event, interval, step: box.fault.step },
         );
         if (!observers.faults.observed) outcome.unclaimed ??= error;
         else {

@@ -208,7 +208,7 @@ export class ListDelivery {
       name,
       `${callbackName(phase)}${event === undefined ? "" : ` of ${event}`} for mm ${mm} [0x${start.toString(16)}, 0x${end.toString(16)})`,
       delivery.fault!.cause,
-      { phase, event, mm, start, end },
+      { phase, event, mm, start, end, step: delivery.fault!.step },
     );
     delivery.fault = undefined;
     if (!this.#state.observers.faults.observed) main.unclaimed ??= error;

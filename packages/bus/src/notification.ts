@@ -1,6 +1,7 @@
 import type { Path } from "@mmu-notifier/steps";
 import { BusError } from "./errors.js";
 import type { MmuNotifyEvent } from "./events.js";
+import type { Fault } from "./guarded-work.js";
 import type { NotificationPhase } from "./interest.js";
 import { MMU_NOTIFIER_RANGE_BLOCKABLE } from "./range.js";
 
@@ -63,7 +64,7 @@ export class Delivery implements MmuNotification {
   /** The current subscriber wants more than to have been told. */
   attention = false;
   refused = false;
-  fault: { readonly cause: unknown } | undefined = undefined;
+  fault: Fault | undefined = undefined;
   /** Any subscriber of this call was young. */
   young = 0;
   /** Subscribers of this call that refused. */

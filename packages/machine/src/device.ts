@@ -36,6 +36,16 @@ export interface AttachOptions {
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
+/** Options as somebody typed them: `a,b` is a list where the driver's default is one. */
+function coerced(defaults: object, options: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, value]) => {
+      const list = Array.isArray((defaults as Readonly<Record<string, unknown>>)[name]) && typeof value === "string";
+      return [name, list ? value.split(",").filter((word) => word !== "") : value];
+    }),
+  );
+}
+
 type AnyDevice = SdkDevice<unknown, object>;
 
 /**
@@ -74,7 +84,7 @@ export class Device {
     this.#device = this.#set("device", () =>
       createDevice(kernel, definition as unknown as AnyDevice["definition"], {
         name,
-        options,
+        options: coerced(definition.options ?? {}, options),
         asids: container.resolve(ASIDS),
         faults: container.resolve(FAULT_SERVICES),
       }),
@@ -167,7 +177,7 @@ export class Device {
     const bound = this.binding(process);
     const box: FaultBox = { fault: undefined };
     yield* guardedWork(() => bound.binding.unbind(), box);
-    if (box.fault !== undefined) this.#errors.add(this, this.name, "unbind", box.fault.cause);
+    if (box.fault !== undefined) this.#errors.add(this, this.name, "unbind", box.fault.cause, box.fault.step);
     bound.binding.connection.unsubscribe();
     this.#bound.delete(process.mm);
   }
@@ -183,14 +193,14 @@ export class Device {
     const bound = this.binding(process);
     const box: FaultBox = { fault: undefined };
     const result = yield* guardedWork(() => deviceAccess(bound, vpn, access, value), box);
-    if (result === undefined) throw this.#attributed(`${access} of page ${vpn}`, box.fault?.cause);
+    if (result === undefined) throw this.#attributed(`${access} of page ${vpn}`, box.fault?.cause, box.fault?.step);
     return result;
   }
 
   /** What to throw for something that came out of an access: findings of the locking checks say themselves whose they are. */
-  #attributed(during: string, cause: unknown): unknown {
+  #attributed(during: string, cause: unknown, step?: string): unknown {
     if (cause instanceof ContextError || cause instanceof LockOrderError || cause instanceof DeadlockError) return cause;
-    return this.#errors.add(this, this.name, during, cause);
+    return this.#errors.add(this, this.name, during, cause, step);
   }
 
   /** Runs set-up code of the driver; what it throws says whose it is. */

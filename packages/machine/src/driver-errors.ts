@@ -16,19 +16,20 @@ export class DriverErrors {
 
   /** A callback of a device threw: the bus has served the others. */
   ofSubscriber(fault: SubscriberError): void {
-    const { event, phase } = fault.details;
-    const what = [fault.details["callback"] ?? phase, event].filter((part) => part !== undefined).join(" ");
-    this.add(this.#device(fault.subscriber), fault.subscriber, what === "" ? fault.message : what, fault.cause);
+    const { event, phase, step } = fault.details;
+    // The subscriber is called by its driver and its device.
+    const name = fault.subscriber.slice(fault.subscriber.lastIndexOf(" ") + 1);
+    const callback = typeof phase === "string" ? phase.replaceAll("-", "_") : "a callback";
+    this.add(this.#device(name), name, typeof event === "string" ? `${callback} ${event}` : callback, fault.cause, typeof step === "string" ? step : undefined);
   }
 
   /** Code of a device threw somewhere else. */
-  add(device: Device | undefined, name: string, during: string, cause: unknown): MachineError {
+  add(device: Device | undefined, name: string, during: string, cause: unknown, step?: string): MachineError {
     const driver = device?.definition.name ?? name;
     const origin = device?.origin ?? "unknown";
-    const step = typeof cause === "object" && cause !== null && "step" in cause ? String(cause.step) : undefined;
     const error = new MachineError(
       "DRIVER_THREW",
-      `driver ${driver} (${origin}), device ${name}, threw during ${during}: ${messageOf(cause)}. The rest of the machine went on`,
+      `driver ${driver} (${origin}), device ${name}, threw during ${during}${step === undefined ? "" : `, in step "${step}"`}: ${messageOf(cause)}. The rest of the machine went on`,
       { package: origin, driver, device: name, during, step },
       { cause },
     );

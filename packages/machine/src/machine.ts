@@ -104,8 +104,7 @@ export class Machine {
   createProcess(options: { readonly name?: string; readonly cpu?: number } = {}): AddressSpace {
     this.#teardown.check();
     const { cpu = 0 } = options;
-    const mm = this.scheduler.run(createMm(this.kernel), "boot");
-    return this.adopt(mm, { cpu, name: options.name ?? `process${this.#processes.length}` });
+    return this.adopt(createMm(this.kernel), { cpu, name: options.name ?? `process${this.#processes.length}` });
   }
 
   /** A process whose mm a path made: the child of a fork. */
