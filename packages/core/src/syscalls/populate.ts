@@ -33,7 +33,7 @@ export function* populate(k: Kernel, t: Thread, start: number, end: number, igno
 }
 
 /** populate_vma_page_range(): reads or, where a write would not share, writes each page. mmap_lock held for reading. */
-function* populateVma(k: Kernel, t: Thread, start: number, end: number, flags: number): Path<number> {
+export function* populateVma(k: Kernel, t: Thread, start: number, end: number, flags: number): Path<number> {
   if ((flags & VM_LOCKONFAULT) !== 0 && (flags & VM_LOCKED) !== 0) return 0;
   const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   const force = (flags & VM_ACCESS_FLAGS) !== 0;
