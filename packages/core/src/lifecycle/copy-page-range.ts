@@ -3,6 +3,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { copyHugetlbPageRange } from "../hugetlb/copy-hugetlb.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
 import { pteNone, pteTable } from "../pte.js";
 import { contpteTryUnfoldPartial } from "../tlb/contpte.js";
@@ -27,7 +28,8 @@ function* copy(k: Kernel, cpu: number, dst: number, src: number): Path {
   const flags = yield step("src_vma->vm_flags", () => k.vmas.flags(src));
   const needed = yield step("vma_needs_copy", () => {
     if (k.vmas.has(dst, VM_UFFD_WP) || (flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0) return 1;
-    return k.vmas.anonVma(src) !== 0 || (flags & VM_HUGETLB) !== 0 ? 1 : 0;
+    // Hugetlb pages of a file are left to faults since v6.0.
+    return k.vmas.anonVma(src) !== 0 || ((flags & VM_HUGETLB) !== 0 && !since(k.profile, 6, 0)) ? 1 : 0;
   });
   if (needed === 0) return;
   if ((flags & VM_HUGETLB) !== 0) {
