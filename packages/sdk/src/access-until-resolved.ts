@@ -61,6 +61,8 @@ export function accessUntilResolved(
       const outcome = decodeAccess(result);
       if (outcome.kind !== "retry") return finish(outcome, attempts);
     }
+    // Others may still bring about what the access waits for: only a machine that is at rest repeats itself.
+    scheduler.settle();
     if (saved !== undefined && memory.equals(saved)) return finish({ kind: "livelock" }, attempts, since);
     behind++;
     if (saved === undefined || behind === power) {

@@ -1,4 +1,5 @@
 import type { NotificationStream } from "@mmu-notifier/bus";
+import type { Geometry } from "@mmu-notifier/core";
 import type { Costs } from "./costs.js";
 import type { DeviceEvents } from "./device-event.js";
 import type { HardwareTask } from "./binding.js";
@@ -14,6 +15,8 @@ export interface HardwareContext {
   readonly memory: DeviceMemory;
   readonly costs: Costs;
   readonly events: DeviceEvents;
+  /** The shape of the machine's page tables. */
+  readonly geometry: Geometry;
   /** Base pages that a page-table entry of each level maps; level 0 is the pte. */
   readonly spans: readonly number[];
 }

@@ -42,7 +42,7 @@ export { accessUntilResolved, type ResolvedAccess, type StraightMachine } from "
 export { AccessRequest, type NextStage, type Translation, type TranslationStage } from "./hardware/translation.js";
 export * from "./hardware/translation-result.js";
 export { chain } from "./hardware/chain.js";
-export { Iotlb, iotlb, type IotlbOptions } from "./hardware/iotlb.js";
+export { Iotlb, iotlb, type IotlbOptions, type Peek } from "./hardware/iotlb.js";
 export type { TlbShape } from "./hardware/tlb-array.js";
 export { Atc, atc, type AtcOptions } from "./hardware/atc.js";
 export { WalkCache } from "./hardware/walk-cache.js";
@@ -58,8 +58,13 @@ export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
 export { ContextDescriptor } from "./hardware/context-descriptor.js";
 export { SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
 export { SvaDomain } from "./hardware/sva-domain.js";
-export { abortOnFault, softwareFault, type SoftwareFaultOptions } from "./hardware/fault-strategies.js";
+export { abortOnFault, type FaultOptions, isSpurious, softwareFault } from "./hardware/fault-strategies.js";
 export { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "./fault-strategy.js";
+
+// Software blocks: tables of the driver's own
+export * from "./software/shadow-table.js";
+export { type GfnRange, type Memslot, MEMSLOT_LOG_DIRTY, Memslots } from "./software/memslots.js";
+export { InvalidateCounters, type InvalidateCountersOptions } from "./software/invalidate-counters.js";
 
 // Watching
 export { COST_COUNTERS, type CostCounter, type CostReport, Costs } from "./costs.js";
@@ -77,8 +82,8 @@ export {
   phases,
   ranges,
 } from "@mmu-notifier/bus";
-export { type DvmParticipant, type FlushScope, PAGE_SIZE } from "@mmu-notifier/core";
-export { call, choose, lockAt, lockClass, mutexLock, mutexUnlock, type Path, spinLock, spinUnlock, spinUntil, type Step, step, waitFor } from "@mmu-notifier/steps";
+export { type DvmParticipant, EFAULT, type FlushScope, type Geometry, PAGE_SIZE } from "@mmu-notifier/core";
+export { call, choose, lockAt, lockClass, mutexLock, mutexUnlock, type Path, type Segment, spinLock, spinUnlock, spinUntil, type Step, step, waitEvent, waitFor } from "@mmu-notifier/steps";
 
 // For a driver's own tests
 export { READ_ONLY, READ_WRITE, Workbench, type WorkbenchOptions, WRITABLE_CLEAN } from "./testing/workbench.js";

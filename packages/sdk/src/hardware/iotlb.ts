@@ -7,7 +7,6 @@ import { TlbArray, type TlbShape } from "./tlb-array.js";
 import type { AccessRequest, NextStage, TranslationStage } from "./translation.js";
 import { F_PERMISSION, leafAllows, TRANSLATION_KILLED, type TranslationResult } from "./translation-result.js";
 import type { WalkCache } from "./walk-cache.js";
-import type { Walker } from "./walker.js";
 
 /** How an IOTLB is built. */
 export interface IotlbOptions extends TlbShape {
@@ -15,6 +14,11 @@ export interface IotlbOptions extends TlbShape {
   readonly hitPolicy?: HitPolicy;
   /** What observers and {@link SecondaryEntry} call it. @defaultValue 'iotlb' */
   readonly name?: "iotlb" | "vcpu-tlb";
+}
+
+/** Says what the table behind a cache would answer now, without side effects. */
+export interface Peek {
+  peek(vpn: number): TranslationResult;
 }
 
 const ROW = 2 ** 32;
@@ -35,7 +39,7 @@ export class Iotlb {
   readonly #context: HardwareContext;
   readonly #policy: HitPolicy;
   readonly #name: "iotlb" | "vcpu-tlb";
-  readonly #bindings: { readonly asid: () => number; readonly walker: Walker }[] = [];
+  readonly #bindings: { readonly asid: () => number; readonly table: Peek }[] = [];
   readonly #walkCaches: WalkCache[] = [];
 
   constructor(context: HardwareContext, options: IotlbOptions) {
@@ -47,10 +51,10 @@ export class Iotlb {
   }
 
   /**
-   * The stage of one address space. `asid` is called in steps, so that a driver may renumber; `walker` serves the cost counters.
+   * The stage of one address space. `asid` is called in steps, so that a driver may renumber; `table` serves the cost counters.
    */
-  stage(asid: () => number, walker: Walker): TranslationStage {
-    this.#bindings.push({ asid, walker });
+  stage(asid: () => number, table: Peek): TranslationStage {
+    this.#bindings.push({ asid, table });
     return { translate: (request, next) => this.#translate(asid, request, next) };
   }
 
@@ -154,7 +158,7 @@ export class Iotlb {
   }
 
   #dropped(asid: number, vpn: number, leaf: number): void {
-    const needless = this.#bindings.some((binding) => binding.asid() === asid && binding.walker.peek(vpn) === leaf);
+    const needless = this.#bindings.some((binding) => binding.asid() === asid && binding.table.peek(vpn) === leaf);
     this.#context.costs.dropped(asid, vpn, needless);
     if (this.#context.events.observed) this.#context.events.emit({ kind: "evict", cache: this.#name, asid, vpn, needless });
   }

@@ -2,6 +2,7 @@ import { call, type Path, spinUntil, type Segment } from "@mmu-notifier/steps";
 import type { HardwareContext } from "../context.js";
 import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
 import { type FaultServices, IOMMU_PAGE_RESP_SUCCESS } from "../host/fault-services.js";
+import { type FaultOptions, isSpurious } from "./fault-strategies.js";
 import { type Command, resume, RESUME_ABORT, RESUME_RETRY } from "./commands.js";
 import type { CommandQueue } from "./command-queue.js";
 
@@ -49,19 +50,20 @@ export class StallQueue {
     if (this.#transactions.isLive(id)) this.#transactions.i32[id * STRIDE + STATE] = arg === RESUME_RETRY ? RETRY : ABORT;
   }
 
-  /** The fault strategy of one address space. `beforeRetry` runs when the host said success and before CMD_RESUME is issued. */
-  strategy(faults: FaultServices, beforeRetry?: (fault: DeviceFault) => Path): FaultStrategy {
-    return { name: "stall", handle: (fault) => call("arm_smmu_handle_evt", this.#handle(faults, fault, beforeRetry)) };
+  /** The fault strategy of one address space; `beforeRetry` runs before CMD_RESUME is issued. */
+  strategy(faults: FaultServices, options: FaultOptions = {}): FaultStrategy {
+    return { name: "stall", handle: (fault) => call("arm_smmu_handle_evt", this.#handle(faults, fault, options)) };
   }
 
-  *#handle(faults: FaultServices, fault: DeviceFault, beforeRetry: ((fault: DeviceFault) => Path) | undefined): Path<number> {
-    const { events } = this.#context;
+  *#handle(faults: FaultServices, fault: DeviceFault, { beforeRetry, table }: FaultOptions): Path<number> {
+    const { costs, events } = this.#context;
     const stag = yield spinUntil(
       `${fault.code}, stall`,
       () => this.#transactions.live < this.#stallMax,
       () => {
         const row = this.#transactions.alloc(STALLED);
         this.#transactions.f64[(row * STRIDE) / 2 + VPN] = fault.vpn;
+        if (isSpurious(fault, table)) costs.count("spuriousFaults");
         if (events.observed) events.emit({ kind: "fault", ...fault, stag: row });
         return row;
       },

@@ -54,10 +54,11 @@ export class SvaDomain {
    * before the access is tried again.
    */
   faultStrategy(beforeRetry?: (fault: DeviceFault) => Path): FaultStrategy {
-    const { faults, options } = this.#context;
-    if (options.ats) return softwareFault(this.#context, faults, beforeRetry === undefined ? {} : { beforeRetry });
+    const { faults, options, walker } = this.#context;
+    const faultOptions = { table: walker, ...(beforeRetry === undefined ? {} : { beforeRetry }) };
+    if (options.ats) return softwareFault(this.#context, faults, faultOptions);
     if (!options.stall || options.streams !== 1) return abortOnFault();
-    return this.#smmu.stalls.strategy(faults, beforeRetry);
+    return this.#smmu.stalls.strategy(faults, faultOptions);
   }
 
   /** TLBI for pages [start, end) and CMD_SYNC. Spins, never sleeps. */

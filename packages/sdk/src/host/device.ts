@@ -87,6 +87,7 @@ export class Device<D, O extends object> {
       memory: new DeviceMemory(k.memory, name),
       costs: this.costs,
       events: this.events,
+      geometry: k.tables.geometry,
       spans: k.tables.span,
       dvm: dvmLink(k.dvm),
       asids,
