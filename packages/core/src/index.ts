@@ -77,6 +77,7 @@ export { mmHandle } from "./lifecycle/mm-handle.js";
 export * from "./syscalls/mman.js";
 export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
 export { sysMunmap } from "./unmap/munmap.js";
+export { processVmAccess, procMemAccess } from "./syscalls/remote-access.js";
 
 // Faults: user and kernel accesses, other agents, GUP
 export * from "./fault/vm-fault.js";
@@ -84,11 +85,15 @@ export { type Access } from "./fault/cpu-access.js";
 export * from "./fault/user-fault.js";
 export { handleMmFault } from "./fault/handle-mm-fault.js";
 export { getUserPages, type GupFlags, unpinUserPage } from "./fault/gup.js";
+export { pinUserPages, unpinUserPages } from "./fault/pin-user-pages.js";
 export { notifyProtectionUpgrade, upgradeEventDue, type UpgradeSite } from "./fault/upgrade-event.js";
 export { vmPageProt, vmPageProtOf } from "./fault/vm-page-prot.js";
 export { splitHugePmd } from "./huge/split-huge-pmd.js";
 export { HugetlbPool } from "./hugetlb/hugetlb-pool.js";
 export { UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED, Userfaultfds } from "./userfaultfd.js";
+
+// Files
+export { sysFsync, sysSync, vfsFsyncRange } from "./file-ops/writeback.js";
 
 // Errno
 export * from "./errno.js";
