@@ -76,6 +76,7 @@ export { mmHandle } from "./lifecycle/mm-handle.js";
 // System calls
 export * from "./syscalls/mman.js";
 export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
+export { sysMprotect } from "./syscalls/mprotect.js";
 export { sysMunmap } from "./unmap/munmap.js";
 export { processVmAccess, procMemAccess } from "./syscalls/remote-access.js";
 
