@@ -27,7 +27,8 @@ const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const has = (command) => spawnSync("bash", ["-c", `command -v ${command}`]).status === 0;
 
 const ours = (size) => cpu(`node ${fileURLToPath(new URL("check-upgrade.mjs", import.meta.url))} ${size}`);
-const handPacked = (size) => cpu(`node ${join(anchors, "explore.mjs")} 2 2 2 ${size} ${size} packed`);
+const handPacked = (size) =>
+  cpu(`node --input-type=module - 2 2 2 ${size} ${size} packed < ${join(anchors, "explore.mjs.txt")}`);
 const defines = (size) => `-DNOTIFY -DNC=2 -DND=2 -DNP=2 -DK=${size} -DM=${size}`;
 const compile = (size) =>
   cpu(`${spin} ${defines(size)} -a ${join(anchors, "mmu.pml")} && gcc -O3 -DSAFETY -o pan${size} pan.c`);

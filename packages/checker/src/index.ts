@@ -10,5 +10,13 @@ export { explore } from "./engine/explore.js";
 // Models to measure and to learn from
 export { upgradeProtocol, type UpgradeProtocolOptions } from "./models/upgrade-protocol.js";
 
+// Litmus tests
+export { compareOutcomes, type Comparison } from "./litmus/compare.js";
+export { litmusFromHerd } from "./litmus/herd-reader.js";
+export { litmusFromJson, type JsonTest } from "./litmus/json-reader.js";
+export { type Agents, type LitmusRules, type Mutant, MUTANTS } from "./litmus/rules.js";
+export { type LitmusResult, runLitmus } from "./litmus/run.js";
+export { LitmusSyntaxError, type LitmusTest, type LitmusVerdict, UnsupportedError } from "./litmus/test.js";
+
 // Errors
 export { HiddenStateError, ModelError } from "./engine/errors.js";
