@@ -6,6 +6,7 @@ import type { HardwareTask } from "./binding.js";
 import type { DeviceMemory } from "./device-memory.js";
 import type { DvmLink } from "./host/dvm-link.js";
 import type { FaultServices } from "./host/fault-services.js";
+import type { IntervalServices } from "./host/interval-services.js";
 import type { HostFacts } from "./host/host-facts.js";
 import type { AddressSpaceAllocator } from "./host/asid-pool.js";
 import type { Walker } from "./hardware/walker.js";
@@ -59,6 +60,8 @@ export interface BindingContext<D, O> extends DeviceContext<O> {
   readonly mm: BoundMm;
   /** The notifier list of the mm. */
   readonly notifications: NotificationStream;
+  /** Interval notifiers of the mm, for mirrors. */
+  readonly intervals: IntervalServices;
   /** Reads the CPU's page table of the mm, with the access-flag and dirty management that `declares` says. */
   readonly walker: Walker;
   /** What the operating system does for the device. */

@@ -23,6 +23,7 @@ export { isWholeMm, type PageRange, pageRange } from "./page-range.js";
 export { type BoundDevice, type BoundParts, createDevice, Device, type DeviceOptions, machineAsids } from "./host/device.js";
 export { type FlushKind, type HostFacts, hostFacts } from "./host/host-facts.js";
 export { type AddressSpaceAllocator, AsidPool, maxPinnedAsids } from "./host/asid-pool.js";
+export type { IntervalServices } from "./host/interval-services.js";
 export type { DvmLink } from "./host/dvm-link.js";
 export {
   type FaultServices,
@@ -58,6 +59,7 @@ export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
 export { ContextDescriptor } from "./hardware/context-descriptor.js";
 export { SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
 export { SvaDomain } from "./hardware/sva-domain.js";
+export { type PageRequest, PageRequestQueue, type PageRequestQueueOptions } from "./hardware/page-request-queue.js";
 export { abortOnFault, type FaultOptions, isSpurious, softwareFault } from "./hardware/fault-strategies.js";
 export { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "./fault-strategy.js";
 
@@ -65,6 +67,8 @@ export { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "
 export * from "./software/shadow-table.js";
 export { type GfnRange, type Memslot, MEMSLOT_LOG_DIRTY, Memslots } from "./software/memslots.js";
 export { InvalidateCounters, type InvalidateCountersOptions } from "./software/invalidate-counters.js";
+export { IntervalMirror, type IntervalMirrorOptions } from "./software/interval-mirror.js";
+export { SequenceCount } from "./software/sequence-count.js";
 
 // Watching
 export { COST_COUNTERS, type CostCounter, type CostReport, Costs } from "./costs.js";
@@ -73,9 +77,11 @@ export { type DeviceEvent, DeviceEvents } from "./device-event.js";
 // From the floors below, for drivers, which import nothing else
 export {
   exceptEvents,
+  type IntervalNotifierOps,
   invalidations,
   MMU_NOTIFY_EVENTS,
   type MmuNotification,
+  type MmuNotifierRange,
   type MmuNotifyEvent,
   type NotificationStream,
   onlyEvents,
@@ -86,6 +92,7 @@ export { type DvmParticipant, EFAULT, type FlushScope, type Geometry, PAGE_SIZE 
 export { call, choose, lockAt, lockClass, mutexLock, mutexUnlock, type Path, type Segment, spinLock, spinUnlock, spinUntil, type Step, step, waitEvent, waitFor } from "@mmu-notifier/steps";
 
 // For a driver's own tests
+export { Actor } from "./testing/actor.js";
 export { READ_ONLY, READ_WRITE, Workbench, type WorkbenchOptions, WRITABLE_CLEAN } from "./testing/workbench.js";
 
 // Errors

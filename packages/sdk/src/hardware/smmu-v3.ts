@@ -103,6 +103,11 @@ export class SmmuV3 {
     this.#atcs.push(atc);
   }
 
+  /** The masters' caches. */
+  get atcs(): readonly Atc[] {
+    return this.#atcs;
+  }
+
   /** A context descriptor becomes known, so that broadcasts can tell whose ASID is shared. At set-up. */
   install(descriptor: ContextDescriptor): void {
     this.#descriptors.push(descriptor);

@@ -12,6 +12,7 @@ import { Walker } from "../hardware/walker.js";
 import { type AddressSpaceAllocator, cpuAsids, maxPinnedAsids } from "./asid-pool.js";
 import { dvmLink } from "./dvm-link.js";
 import type { FaultServices } from "./fault-services.js";
+import { intervalServices } from "./interval-services.js";
 import { type HostFacts, hostFacts } from "./host-facts.js";
 
 /** What makes a device beside its definition. */
@@ -99,6 +100,11 @@ export class Device<D, O extends object> {
     this.#shared = definition.device?.(this.#context) as D;
   }
 
+  /** What the definition's `device` returned; undefined for a driver without one. */
+  get shared(): D {
+    return this.#shared;
+  }
+
   /** Paths of the hardware's own, each to be run again whenever it ends. */
   get hardware(): readonly HardwareTask[] {
     return this.#tasks;
@@ -124,6 +130,7 @@ export class Device<D, O extends object> {
       device: this.#shared,
       mm: { id: mm, asid: () => this.#k.mms.asid(mm) },
       notifications: this.#k.bus.notifications(mm).named(`${this.definition.name} ${this.name}`),
+      intervals: intervalServices(this.#k.bus, mm),
       walker,
       faults: this.#faults(mm, this),
     };

@@ -1,7 +1,26 @@
-import { architecture, flushTlbRange, Kernel, kernelProfile, mkPte, PAGE_SIZE, PTE_AF, PTE_DIRTY, PTE_RDONLY, PTE_USER, PTE_VALID, PTE_WRITE, ptepSetAccessFlags, TINY } from "@mmu-notifier/core";
+import {
+  architecture,
+  createMm,
+  flushTlbRange,
+  Kernel,
+  kernelProfile,
+  mkPte,
+  PAGE_SIZE,
+  PTE_AF,
+  PTE_DIRTY,
+  PTE_HUGE,
+  PTE_RDONLY,
+  PTE_USER,
+  PTE_VALID,
+  PTE_WRITE,
+  ptepSetAccessFlags,
+  TINY,
+} from "@mmu-notifier/core";
 import { call, Memory, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
+import { accessUntilResolved, type ResolvedAccess } from "../access-until-resolved.js";
 import type { SecondaryMmuDefinition } from "../definition.js";
-import { createDevice, type Device } from "../host/device.js";
+import { type BoundDevice, createDevice, type Device } from "../host/device.js";
+import { Actor } from "./actor.js";
 import type { FaultServices } from "../host/fault-services.js";
 
 /** Read-only to software and hardware. */
@@ -32,6 +51,7 @@ export class Workbench {
   readonly memory = new Memory();
   readonly k: Kernel;
   readonly mm: number;
+  #actors = 0;
 
   constructor({ profile = "v6.12", arch = "arm64", geometry = "tiny" }: WorkbenchOptions = {}) {
     this.k = new Kernel({
@@ -43,24 +63,9 @@ export class Workbench {
     this.mm = this.addMm();
   }
 
+  /** Another address space. */
   addMm(): number {
-    const { bus, mms, tables } = this.k;
-    const mm = mms.alloc(tables.create(tables.top), 0);
-    bus.attach({
-      id: mm,
-      mmapLock: mms.mmapLock(mm),
-      users: () => mms.users(mm),
-      grab: () => void mms.addCount(mm, 1),
-      drop: () => void mms.addCount(mm, -1),
-      *takeAllLocks() {
-        yield* [];
-        return 0;
-      },
-      *dropAllLocks() {
-        yield* [];
-      },
-    });
-    return mm;
+    return createMm(this.k);
   }
 
   /** Puts an entry in, without telling anybody; returns the frame. */
@@ -70,16 +75,37 @@ export class Workbench {
     return pfn;
   }
 
+  /** Puts a block of the second level in; returns its first frame. */
+  mapBlock(vpn: number, flags: number, mm = this.mm): number {
+    const { mms, pages, tables } = this.k;
+    const pfn = pages.alloc(Math.log2(tables.hugePages));
+    tables.set(tables.findOrCreate(mms.pgd(mm), 1, vpn), mkPte(pfn, flags | PTE_HUGE));
+    return pfn;
+  }
+
+  /** The leaf entry of a page, 0 when there is none. */
   pte(vpn: number, mm = this.mm): number {
     const { mms, tables } = this.k;
     const ptep = tables.leaf(mms.pgd(mm), vpn);
     return ptep === 0 ? 0 : tables.get(ptep);
   }
 
+  /** A device called dev0. */
   device<D, O extends object>(definition: SecondaryMmuDefinition<D, O>, options: Partial<O> = {}, faults: (mm: number) => FaultServices = () => this.faults()): Device<D, O> {
     return createDevice(this.k, definition, { name: "dev0", options, faults });
   }
 
+  /** A task that the test moves by hand. */
+  actor<R>(name: string, path: Path<R>): Actor<R> {
+    return new Actor(name, this.#actors++, this.k.scheduler.lockOrder, path);
+  }
+
+  /** A device's access on the straight runner, with a proof when it can never end. */
+  access(bound: BoundDevice, vpn: number, access: "read" | "write", value = 0): ResolvedAccess {
+    return accessUntilResolved({ memory: this.memory, scheduler: this.k.scheduler }, bound, vpn, access, value);
+  }
+
+  /** Runs a path to its end. */
   run<R>(path: Path<R>, name = "cpu0"): R {
     return this.k.scheduler.run(path, name);
   }
@@ -96,7 +122,7 @@ export class Workbench {
   *upgrade(vpn: number, write = true, { upgradeEvent = this.k.profile.upgradeEvent !== undefined, invalid = false } = {}, mm = this.mm): Path<number> {
     const { k } = this;
     if (invalid) return 1;
-    const ptep = k.tables.leaf(k.mms.pgd(mm), vpn);
+    const ptep = yield step("pte_offset_map", () => k.tables.leaf(k.mms.pgd(mm), vpn));
     if (ptep === 0) return 1;
     const ptl = k.tables.ptl(k.tables.tableOf(ptep));
     yield spinLock(ptl);
@@ -112,6 +138,7 @@ export class Workbench {
     return 0;
   }
 
+  /** What hva_to_pfn() returns. */
   *gup(vpn: number, write: boolean, how: Partial<{ upgradeEvent: boolean }> = {}): Path<number> {
     const { k } = this;
     if (write) {
@@ -124,6 +151,13 @@ export class Workbench {
     });
   }
 
+  /** The CPU's hardware writes through a writable-clean entry: no software runs and nobody is told. */
+  hardwareDirty(vpn: number): void {
+    const { mms, pte, tables } = this.k;
+    const ptep = tables.leaf(mms.pgd(this.mm), vpn);
+    tables.set(ptep, pte.hwMkdirty(tables.get(ptep)));
+  }
+
   /** Takes a page away as munmap does: bracket, clear, flush (with the hook where this kernel has it), end. */
   *unmap(vpn: number, pages = 1, event: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR" = "MMU_NOTIFY_UNMAP"): Path {
     yield* this.change(vpn, pages, event, () => 0);
@@ -134,6 +168,7 @@ export class Workbench {
     yield* this.change(vpn, pages, "MMU_NOTIFY_PROTECTION_PAGE", (pte) => this.k.pte.wrprotect(pte));
   }
 
+  /** Changes entries inside a bracket, with a flush before its end. */
   *change(vpn: number, pages: number, event: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE", to: (pte: number) => number): Path {
     const { k, mm } = this;
     const range = { mm, start: vpn * PAGE_SIZE, end: (vpn + pages) * PAGE_SIZE, event };
