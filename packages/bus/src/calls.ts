@@ -1,16 +1,18 @@
 import { type ContextEffect, type Path, Step } from "@mmu-notifier/steps";
 import type { BusState } from "./bus-state.js";
 import { END_SLOT, eventlessSlot, ONLY_END_SLOT, START_SLOT } from "./chain.js";
-import { DeliveryPath, type GoOn, yielded } from "./delivery-path.js";
+import { DeliveryPath, type Detours } from "./delivery-path.js";
+import { INTERVALS_PASSED, NO_NOTIFIERS, NOBODY } from "./entered.js";
 import { EAGAIN } from "./errno.js";
 import { BusError } from "./errors.js";
 import { eventIndex, type MmuNotifyEvent } from "./events.js";
+import { yielded } from "./hand-written-path.js";
 import type { NotificationPhase } from "./interest.js";
-import type { IntervalDelivery, Unclaimed } from "./interval-delivery.js";
-import { INTERVALS_PASSED, type ListDelivery, NO_NOTIFIERS, NOBODY } from "./list-delivery.js";
-import { MAP_RELEASE } from "./lock-map.js";
+import type { IntervalDelivery } from "./interval-delivery.js";
+import type { ListDelivery } from "./list-delivery.js";
 import type { BusCall } from "./observers.js";
 import { isBlockable, MMU_NOTIFIER_RANGE_BLOCKABLE, type MmuNotifierRange, setBlockable } from "./range.js";
+import { unwind } from "./unwind.js";
 
 const START = "mmu_notifier_invalidate_range_start";
 const END = "mmu_notifier_invalidate_range_end";
@@ -18,56 +20,35 @@ const MIGHT_SLEEP: ContextEffect = { kind: "might-sleep" };
 const always = (): boolean => true;
 
 /** The calls that an mm makes on the bus (mm/mmu_notifier.c, __mmu_notifier_invalidate_range_start() and its neighbours). */
-export class Calls {
+export class Calls implements Detours {
   readonly #state: BusState;
   readonly #list: ListDelivery;
   readonly #intervals: IntervalDelivery;
   /** Steps that enter a list, by mm (twice: with and without might_sleep) and kind of walk. */
   readonly #enterSteps: (IteratorYieldResult<Step> | undefined)[][] = [];
-  readonly #goOnStart: GoOn;
-  readonly #goOnEnd: GoOn;
-  readonly #goOnList: GoOn;
 
   constructor(state: BusState, list: ListDelivery, intervals: IntervalDelivery) {
     this.#state = state;
     this.#list = list;
     this.#intervals = intervals;
-    this.#goOnStart = (path, entered, index) => this.#startWithWork(path, entered, index, undefined);
-    this.#goOnEnd = (path, entered, index) => this.#endWithWork(path, entered, index);
-    this.#goOnList = (path, entered, index) => this.#listWithWork(path, entered, index);
   }
 
   start(range: MmuNotifierRange, blockable: boolean): Path<number> {
     const { mm, start, end, event } = range;
     const slot = START_SLOT + this.#eventIndex(event);
+    setBlockable(range, blockable);
     const flags = blockable ? MMU_NOTIFIER_RANGE_BLOCKABLE : 0;
     const owner = range.owner ?? 0;
     const observed = this.#state.observers.calls.observed;
     const call: BusCall | undefined = observed
       ? { call: "invalidate_range_start", mm, start, end, event, flags, owner }
       : undefined;
-    setBlockable(range, blockable);
     const enter =
       observed || this.#intervals.defined
         ? enterStep(START, blockable, (task) => this.#enterStart(call, mm, start, end, slot, task))
         : this.#enterStep(mm, slot, START, blockable);
-    const goOn: GoOn =
-      call === undefined ? this.#goOnStart : (path, entered, index) => this.#startWithWork(path, entered, index, call);
-    return new DeliveryPath(
-      this.#list,
-      "start",
-      slot,
-      "before",
-      enter,
-      goOn,
-      mm,
-      start,
-      end,
-      event,
-      flags,
-      owner,
-      undefined,
-    );
+    const subject = { phase: "start", mm, start, end, event, flags, owner, pte: undefined } as const;
+    return new DeliveryPath(this.#list, subject, slot, "before", enter, this, call);
   }
 
   end(range: MmuNotifierRange, onlyEnd: boolean): Path<number> {
@@ -84,21 +65,8 @@ export class Calls {
       observed || this.#intervals.defined
         ? enterStep(END, blockable, (task) => this.#enterEnd(call, mm, slot, task))
         : this.#enterStep(mm, slot, END, blockable);
-    return new DeliveryPath(
-      this.#list,
-      "end",
-      slot,
-      "if-notifiers",
-      enter,
-      this.#goOnEnd,
-      mm,
-      start,
-      end,
-      event,
-      flags,
-      owner,
-      undefined,
-    );
+    const subject = { phase: "end", mm, start, end, event, flags, owner, pte: undefined } as const;
+    return new DeliveryPath(this.#list, subject, slot, "if-notifiers", enter, this, call);
   }
 
   /** A call that goes to the list only and has no event. */
@@ -111,98 +79,34 @@ export class Calls {
     pte?: number,
   ): Path<number> {
     const slot = eventlessSlot(phase);
-    if (!this.#state.observers.calls.observed) {
-      const enter = this.#enterStep(mm, slot, name, false);
-      return new DeliveryPath(
-        this.#list,
-        phase,
-        slot,
-        "never",
-        enter,
-        this.#goOnList,
-        mm,
-        start,
-        end,
-        undefined,
-        0,
-        0,
-        pte,
-      );
-    }
-    const call: BusCall = { call: name, mm, start, end, ...(pte === undefined ? {} : { pte }) };
-    const enter = enterStep(name, false, (task) => this.#enterList(call, slot, task));
-    const path = new DeliveryPath(
-      this.#list,
-      phase,
-      slot,
-      "never",
-      enter,
-      this.#goOnList,
-      mm,
-      start,
-      end,
-      undefined,
-      0,
-      0,
-      pte,
-    );
-    return phase.endsWith("young") ? withResult(path, call) : path;
+    const call: BusCall | undefined = this.#state.observers.calls.observed
+      ? { call: name, mm, start, end, ...(pte === undefined ? {} : { pte }) }
+      : undefined;
+    const enter =
+      call === undefined
+        ? this.#enterStep(mm, slot, name, false)
+        : enterStep(name, false, (task) => this.#enterList(call, slot, task));
+    const subject = { phase, mm, start, end, event: undefined, flags: 0, owner: 0, pte };
+    return new DeliveryPath(this.#list, subject, slot, "never", enter, this, call);
   }
 
-  *#startWithWork(path: DeliveryPath, entered: number, index: number, call: BusCall | undefined): Path<number> {
-    const { mm, slot } = path;
-    const list = this.#list;
-    const outcome: Unclaimed = { unclaimed: undefined };
-    const viaIntervals = entered < 0;
-    let ret = 0;
-    let listed = entered;
-    let at = index;
-    if (viaIntervals) {
-      ret = yield* this.#intervals.invalidate(rangeOf(path), entered, outcome);
-      listed = ret === 0 ? yield this.#enterStep(mm, slot, "mn_hlist_invalidate_range_start", false).value : NOBODY;
-      if (listed > NOBODY) at = list.deliver(list.callbacks(listed, slot), path.notification());
-    }
-    if (listed > NOBODY) {
-      const main = path.notification();
-      let locked = 1;
-      if (at < list.callbacks(listed, slot).length) locked = yield* list.walk(listed, slot, at, main);
-      if (main.refusals > 0) {
-        ret = -EAGAIN;
-        yield* list.unwind(listed, slot - START_SLOT, main);
-      } else if (locked !== 0) yield list.unlock(listed);
-      outcome.unclaimed ??= main.unclaimed;
-      if (ret !== 0 && viaIntervals && this.#state.rules.undoIntervalsOnEagain === true)
-        yield this.#intervals.invEndStep(mm);
-    }
-    if (call !== undefined && ret !== 0) setResult(call, ret);
-    yield MAP_RELEASE;
-    if (outcome.unclaimed !== undefined) throw outcome.unclaimed;
-    return (path.flags & MMU_NOTIFIER_RANGE_BLOCKABLE) !== 0 ? 0 : ret;
+  *intervals(path: DeliveryPath, entered: number): Path<number> {
+    const { phase, mm, start, end, event, flags, owner } = path.subject;
+    if (phase === "end") return yield this.#enterStep(mm, path.slot, "mn_hlist_invalidate_end", false).value;
+    const range: MmuNotifierRange = { mm, start, end, event: event!, flags, owner };
+    path.ret = yield* this.#intervals.invalidate(range, entered, path);
+    if (path.ret !== 0) return NOBODY;
+    return yield this.#enterStep(mm, path.slot, "mn_hlist_invalidate_range_start", false).value;
   }
 
-  *#endWithWork(path: DeliveryPath, entered: number, index: number): Path<number> {
-    const { mm, slot } = path;
-    const list = this.#list;
-    let listed = entered;
-    let at = index;
-    if (entered === INTERVALS_PASSED) {
-      listed = yield this.#enterStep(mm, slot, "mn_hlist_invalidate_end", false).value;
-      if (listed > NOBODY) at = list.deliver(list.callbacks(listed, slot), path.notification());
+  *unwind(path: DeliveryPath, entered: number): Path {
+    const main = path.main!;
+    yield* unwind(this.#list, this.#state.subscriptions, entered, path.slot - START_SLOT, main);
+    path.unclaimed ??= main.unclaimed;
+    if (!main.blockable) path.ret = -EAGAIN;
+    if (path.viaIntervals && this.#state.rules.undoIntervalsOnEagain === true) {
+      yield this.#intervals.invEndStep(main.mm);
     }
-    if (listed > NOBODY) {
-      const { length } = list.callbacks(listed, slot);
-      if (at === length || (yield* list.walk(listed, slot, at, path.notification())) !== 0) yield list.unlock(listed);
-    }
-    yield MAP_RELEASE;
-    if (path.main?.unclaimed !== undefined) throw path.main.unclaimed;
-    return 0;
-  }
-
-  *#listWithWork(path: DeliveryPath, entered: number, index: number): Path<number> {
-    const main = path.notification();
-    if ((yield* this.#list.walk(entered, path.slot, index, main)) !== 0) yield this.#list.unlock(entered);
-    if (main.unclaimed !== undefined) throw main.unclaimed;
-    return main.young;
   }
 
   #eventIndex(event: MmuNotifyEvent): number {
@@ -259,20 +163,4 @@ export class Calls {
  */
 function enterStep(label: string, mightSleep: boolean, run: (task: number) => number): IteratorYieldResult<Step> {
   return yielded(mightSleep ? new Step(label, run, always, MIGHT_SLEEP) : new Step(label, run));
-}
-
-/** The range that intervals are shown. */
-function rangeOf(path: DeliveryPath): MmuNotifierRange {
-  const { mm, start, end, flags, owner } = path;
-  return { mm, start, end, event: path.event!, flags, owner };
-}
-
-function setResult(call: BusCall, ret: number): void {
-  (call as { ret?: number }).ret = ret;
-}
-
-function* withResult(path: Path<number>, call: BusCall): Path<number> {
-  const young = yield* path;
-  setResult(call, young);
-  return young;
 }

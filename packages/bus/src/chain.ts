@@ -1,6 +1,8 @@
+import { call, type Path, type Step } from "@mmu-notifier/steps";
 import { BusError } from "./errors.js";
 import { MMU_NOTIFY_EVENTS } from "./events.js";
 import { END_BIT, eventlessBit, NOTIFICATION_PHASES, type NotificationPhase } from "./interest.js";
+import { yielded } from "./hand-written-path.js";
 import type { NotifierOps } from "./notifier-ops.js";
 import { callbackName } from "./observers.js";
 
@@ -21,6 +23,16 @@ function bitName(bit: number): string {
   return callbackName(NOTIFICATION_PHASES[bit < EVENTS ? 0 : bit < 2 * EVENTS ? 1 : bit - 2 * EVENTS + 2]!);
 }
 
+function callbackOf(row: number, ops: NotifierOps, bit: number, hook: boolean): Callback {
+  const label = `${ops.name}.${bitName(bit)}`;
+  // call() is the only way to have its two markers; run over nothing it yields just them.
+  const markers = call(label, nothing());
+  const enter = yielded(markers.next(0).value as Step);
+  return { row, ops, hook, label, enter, leave: yielded(markers.next(0).value as Step) };
+}
+
+function* nothing(): Path {}
+
 const ROW_BITS = 16;
 const ROWS = 1 << ROW_BITS;
 
@@ -33,6 +45,9 @@ export interface Callback {
   readonly hook: boolean;
   /** `NAME.callback`, for messages. */
   readonly label: string;
+  /** Markers that the work is entered and left under that name. */
+  readonly enter: IteratorYieldResult<Step>;
+  readonly leave: IteratorYieldResult<Step>;
 }
 
 /**
@@ -82,10 +97,8 @@ export class Chain {
     for (const code of this.codes) {
       const row = code & (ROWS - 1);
       const of = ops[code >> ROW_BITS]!;
-      if (hook && (of.interest & (1 << hookBit)) !== 0)
-        callbacks.push({ row, ops: of, hook: true, label: `${of.name}.${bitName(hookBit)}` });
-      if ((of.interest & (1 << bit)) !== 0)
-        callbacks.push({ row, ops: of, hook: false, label: `${of.name}.${bitName(bit)}` });
+      if (hook && (of.interest & (1 << hookBit)) !== 0) callbacks.push(callbackOf(row, of, hookBit, true));
+      if ((of.interest & (1 << bit)) !== 0) callbacks.push(callbackOf(row, of, bit, false));
     }
     this.#compiled[slot] = callbacks;
     return callbacks;

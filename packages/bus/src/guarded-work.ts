@@ -15,64 +15,97 @@ export interface FaultBox {
 }
 
 /**
- * Runs a subscriber's work to its end, or to the first error that its code or one of its steps throws; the error goes into
- * `box`. A step that throws resumes the work with that error, so that its own `finally` blocks run.
+ * A subscriber's work, run step by step to its end or to the first error that its code or one of its steps throws; the error
+ * goes into the box. A step that throws resumes the work with that error, so that its own `finally` blocks run.
  */
-export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | undefined> {
-  let last: Fault | undefined;
-  try {
-    const work = start();
-    let thrown: Fault | undefined;
-    const keep = (cause: unknown, step: string): void => {
-      thrown = { cause, step };
-      last = thrown;
-    };
-    let next = work.next(0);
-    while (next.done !== true) {
-      const result = yield canThrow(next.value) ? guard(next.value, keep) : next.value;
-      if (result === THREW) {
-        const { cause } = thrown ?? { cause: new Error("a step of the work threw") };
-        thrown = undefined;
-        next = work.throw(cause);
-      } else next = work.next(result);
-    }
-    return next.value;
-  } catch (cause) {
-    box.fault = last?.cause === cause ? last : { cause };
-    return undefined;
+export class GuardedWork<R> {
+  /** What the work returned. */
+  value: R | undefined = undefined;
+  readonly #box: FaultBox;
+  #path: Path<R> | undefined = undefined;
+  /** What a step threw and the work has not been told yet. */
+  #thrown: Fault | undefined = undefined;
+  /** What a step threw last. */
+  #last: Fault | undefined = undefined;
+
+  constructor(box: FaultBox) {
+    this.#box = box;
   }
+
+  /** The first step, or undefined when the work is done. */
+  begin<N>(work: (about: N) => Path<R>, about: N): Step | undefined {
+    try {
+      this.#path = work(about);
+      return this.#take(this.#path.next(0));
+    } catch (cause) {
+      return this.#fail(cause);
+    }
+  }
+
+  /** The step after one that returned `result`, or undefined when the work is done. */
+  advance(result: number): Step | undefined {
+    try {
+      if (result !== THREW) return this.#take(this.#path!.next(result));
+      const { cause } = this.#thrown ?? { cause: new Error("a step of the work threw") };
+      this.#thrown = undefined;
+      return this.#take(this.#path!.throw(cause));
+    } catch (cause) {
+      return this.#fail(cause);
+    }
+  }
+
+  #take(next: IteratorResult<Step, R>): Step | undefined {
+    if (next.done === true) {
+      this.value = next.value;
+      return undefined;
+    }
+    return canThrow(next.value) ? this.#guard(next.value) : next.value;
+  }
+
+  #fail(cause: unknown): undefined {
+    this.#box.fault = this.#last?.cause === cause ? this.#last : { cause };
+  }
+
+  #keep(cause: unknown, step: string): void {
+    this.#thrown = { cause, step };
+    this.#last = this.#thrown;
+  }
+
+  #guard(step: Step): Step {
+    const { ready } = step;
+    const run = (task: number): number => {
+      if (this.#thrown !== undefined) return THREW;
+      try {
+        return step.run(task);
+      } catch (cause) {
+        this.#keep(cause, step.label);
+        return THREW;
+      }
+    };
+    if (ready === undefined) return new Step(step.label, run, undefined, step.effect);
+    const guardedReady = (task: number): boolean => {
+      try {
+        return ready(task);
+      } catch (cause) {
+        this.#keep(cause, step.label);
+        return true;
+      }
+    };
+    return new Step(step.label, run, guardedReady, step.effect);
+  }
+}
+
+/**
+ * {@link GuardedWork} as a path: runs `work(about)` to its end, or to the first error, which goes into `box`; the result is then
+ * undefined.
+ */
+export function* guardedWork<N, R>(work: (about: N) => Path<R>, about: N, box: FaultBox): Path<R | undefined> {
+  const guarded = new GuardedWork<R>(box);
+  for (let step = guarded.begin(work, about); step !== undefined;) step = guarded.advance(yield step);
+  return guarded.value;
 }
 
 /** Lock steps and markers are the steps package's own and do not throw by themselves. */
 function canThrow(step: Step): boolean {
-  return (step.effect === undefined || step.effect.kind === "might-sleep") && !isMarker(step);
-}
-
-function guard(step: Step, keep: (cause: unknown, step: string) => void): Step {
-  let failed = false;
-  const run = (task: number): number => {
-    try {
-      if (!failed) return step.run(task);
-    } catch (cause) {
-      keep(cause, step.label);
-    }
-    failed = false;
-    return THREW;
-  };
-  const { ready } = step;
-  if (ready === undefined) return new Step(step.label, run, undefined, step.effect);
-  return new Step(
-    step.label,
-    run,
-    (task) => {
-      try {
-        return ready(task);
-      } catch (cause) {
-        keep(cause, step.label);
-        failed = true;
-        return true;
-      }
-    },
-    step.effect,
-  );
+  return step.effect === undefined || (step.effect.kind === "might-sleep" && !isMarker(step));
 }

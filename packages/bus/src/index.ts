@@ -14,7 +14,7 @@ export {
   NOTIFICATION_PHASES,
   type NotificationPhase,
 } from "./interest.js";
-export type { MmuNotification } from "./notification.js";
+export type { MmuNotification, NotificationWork } from "./notification.js";
 
 // Subscribers
 export { type NamedObserver, NotificationStream } from "./notification-stream.js";

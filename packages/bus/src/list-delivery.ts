@@ -1,32 +1,11 @@
-import {
-  call,
-  nonBlockEnd,
-  nonBlockStart,
-  type Path,
-  preemptDisable,
-  preemptEnable,
-  type Step,
-  step,
-} from "@mmu-notifier/steps";
+import { type Path, type Step, step } from "@mmu-notifier/steps";
 import type { BusState } from "./bus-state.js";
-import { type Callback, eventlessSlot, ONLY_END_SLOT } from "./chain.js";
+import type { Callback } from "./chain.js";
+import { NO_NOTIFIERS, NOBODY, NOBODY_LEFT } from "./entered.js";
 import { SubscriberError } from "./errors.js";
-import { guardedWork } from "./guarded-work.js";
 import { ALL_ENDS, interestBit } from "./interest.js";
 import { Delivery } from "./notification.js";
 import { callbackName } from "./observers.js";
-import { MMU_NOTIFIER_RANGE_BLOCKABLE, ULONG_MAX } from "./range.js";
-
-/** What entering a list returns when it is no chain: `mm->notifier_subscriptions` is NULL. */
-export const NO_NOTIFIERS = 0;
-/** Nobody on the list wants the call; the SRCU lock was not taken, or was dropped. */
-export const NOBODY = 1;
-/** The interval phase was passed through; the list is still to be entered. */
-export const INTERVALS_PASSED = 2;
-/** Nobody is left, and the SRCU lock is still held. */
-const NOBODY_LEFT = 3;
-/** Results from here on are a chain (times 2) and an SRCU counter. */
-export const FIRST_CHAIN = 4;
 
 /**
  * Walks of the hlist under SRCU.
@@ -85,72 +64,15 @@ export class ListDelivery {
     return this.#unlocked[entered & 1]!;
   }
 
-  /** Makes the callbacks up to the first that wants {@link serve}; returns its index, or the number of callbacks. */
+  /** Makes the callbacks up to the first that wants a {@link Walk}; returns its index, or the number of callbacks. */
   deliver(callbacks: readonly Callback[], main: Delivery): number {
     const count = callbacks.length;
-    for (let i = 0; i < count; i++) if (this.#invoke(callbacks[i]!, main)) return i;
+    for (let i = 0; i < count; i++) if (this.invoke(callbacks[i]!, main)) return i;
     return count;
   }
 
-  /**
-   * Goes on from the callback at `index`, which wants to be served, to the end of the list.
-   *
-   * @returns 1 when the SRCU lock is still held
-   */
-  *walk(entered: number, slot: number, index: number, main: Delivery): Path<number> {
-    let callbacks = this.callbacks(entered, slot);
-    for (let i = index; ;) {
-      const callback = callbacks[i]!;
-      yield* this.#serve(callback, main);
-      const twin = callbacks[i + 1];
-      if (twin !== undefined && twin.row === callback.row && this.#invoke(twin, main)) yield* this.#serve(twin, main);
-      if (main.phase === "test-young" && main.young !== 0) return 1;
-      const rest = yield this.#readOn(callback.row, slot, entered & 1, main.keepLocked || main.refusals > 0);
-      if (rest === NOBODY) return 0;
-      if (rest === NOBODY_LEFT) return 1;
-      callbacks = this.callbacks(rest, slot);
-      i = this.deliver(callbacks, main);
-      if (i === callbacks.length) return 1;
-    }
-  }
-
-  /** Ends for everybody, inside a start that somebody refused; the SRCU lock is held and is dropped. */
-  *unwind(entered: number, event: number, refused: Delivery): Path {
-    const { subscriptions } = this.#state;
-    const slot = ONLY_END_SLOT + event;
-    const first = yield step("hlist: first, to end what was started", () => {
-      const chain = subscriptions.chainFrom(subscriptions.first(subscriptions.of(refused.mm)));
-      return chain.callbacks(slot).length === 0 ? NOBODY_LEFT : chain.id * 2 + (entered & 1);
-    });
-    if (first !== NOBODY_LEFT) {
-      const ends = new Delivery(
-        "end",
-        refused.mm,
-        refused.start,
-        refused.end,
-        refused.event,
-        refused.flags,
-        refused.owner,
-      );
-      ends.unwinding = true;
-      const callbacks = this.callbacks(first, slot);
-      const i = this.deliver(callbacks, ends);
-      const held = i < callbacks.length ? yield* this.walk(first, slot, i, ends) : 1;
-      refused.unclaimed ??= ends.unclaimed;
-      if (held === 0) return;
-    }
-    yield this.unlock(entered);
-  }
-
-  /** `ops->release` of the only subscription of a chain; the caller holds the SRCU lock. Returns the error to throw, if any. */
-  *releaseOne(entered: number, mm: number): Path<Error | undefined> {
-    const callbacks = this.callbacks(entered, RELEASE_SLOT);
-    const main = releaseDelivery(mm);
-    if (this.deliver(callbacks, main) < callbacks.length) yield* this.#serve(callbacks[0]!, main);
-    return main.unclaimed;
-  }
-
-  #readOn(row: number, slot: number, counter: number, keepLocked: boolean): Step {
+  /** The step that reads the rest of the list behind `row`, and drops the SRCU lock if nobody is left. */
+  readOn(row: number, slot: number, counter: number, keepLocked: boolean): Step {
     const { subscriptions, srcuUnlock } = this.#state;
     return step("hlist: next", (task) => {
       const chain = subscriptions.chainFrom(subscriptions.next(row));
@@ -161,13 +83,15 @@ export class ListDelivery {
     });
   }
 
-  #of(callback: Callback, main: Delivery): Delivery {
+  /** What a callback is given. */
+  deliveryOf(callback: Callback, main: Delivery): Delivery {
     if (!callback.hook) return main;
     return (main.hook ??= new Delivery(this.#state.hookPhase, main.mm, main.start, main.end, undefined, 0, 0));
   }
 
-  #invoke(callback: Callback, main: Delivery): boolean {
-    const delivery = this.#of(callback, main);
+  /** Makes one callback; true when it wants a {@link Walk}. */
+  invoke(callback: Callback, main: Delivery): boolean {
+    const delivery = this.deliveryOf(callback, main);
     delivery.open();
     this.#calling++;
     try {
@@ -186,17 +110,8 @@ export class ListDelivery {
     return false;
   }
 
-  /** Does the work that a callback asked for, and answers for what else it did. */
-  *#serve(callback: Callback, main: Delivery): Path {
-    const delivery = this.#of(callback, main);
-    let work = delivery.takeWork();
-    if (work !== undefined) {
-      const bracket = bracketOf(delivery);
-      if (bracket !== undefined) yield bracket.open;
-      for (; work !== undefined; work = delivery.takeWork()) yield* call(callback.label, guardedWork(work, delivery));
-      if (bracket !== undefined) yield bracket.close;
-    }
-    delivery.close();
+  /** What follows when a subscriber threw or refused. */
+  *answerFor(callback: Callback, delivery: Delivery, main: Delivery): Path {
     if (delivery.fault !== undefined) yield* this.#fault(callback, delivery, main);
     if (delivery.refused) yield* this.#refused(callback, main);
   }
@@ -245,36 +160,5 @@ export class ListDelivery {
       }
       return 0;
     });
-  }
-}
-
-/** The walk of `release`. */
-export const RELEASE_SLOT = eventlessSlot("release");
-
-/** The notification of `release`: everything, and it may sleep. */
-export function releaseDelivery(mm: number): Delivery {
-  const main = new Delivery("release", mm, 0, ULONG_MAX, undefined, MMU_NOTIFIER_RANGE_BLOCKABLE, 0);
-  main.keepLocked = true;
-  return main;
-}
-
-const NON_BLOCK = { open: nonBlockStart(), close: nonBlockEnd() };
-const ATOMIC = { open: preemptDisable(), close: preemptEnable() };
-
-/** The section that a callback's work runs in. */
-function bracketOf(delivery: Delivery): { readonly open: Step; readonly close: Step } | undefined {
-  switch (delivery.phase) {
-    case "start":
-    case "end":
-      return delivery.blockable || delivery.unwinding ? undefined : NON_BLOCK;
-    case "release":
-      return undefined;
-    case "invalidate-range":
-    case "arch-invalidate-secondary-tlbs":
-    case "change-pte":
-    case "clear-flush-young":
-    case "clear-young":
-    case "test-young":
-      return ATOMIC;
   }
 }

@@ -3,6 +3,7 @@ import type { Observable, Subscription } from "rxjs";
 import { BusState } from "./bus-state.js";
 import { Calls } from "./calls.js";
 import { BusError, type SubscriberError } from "./errors.js";
+import { withoutResult } from "./hand-written-path.js";
 import { IntervalDelivery, type IntervalNotifierOps } from "./interval-delivery.js";
 import { IntervalNotifiers } from "./interval-notifiers.js";
 import { ListDelivery } from "./list-delivery.js";
@@ -128,12 +129,12 @@ export class NotifierBus {
    * @param onlyEnd - mmu_notifier_invalidate_range_only_end(): the hook was called already
    */
   invalidateRangeEnd(range: MmuNotifierRange, onlyEnd = false): Path {
-    return this.#calls.end(range, onlyEnd) as unknown as Path;
+    return withoutResult(this.#calls.end(range, onlyEnd));
   }
 
   /** The event-less hook, whatever its name: secondary TLBs drop [start, end). Any context; nobody may sleep in it. */
   invalidateRange(mm: number, start: number, end: number): Path {
-    return this.#calls.list(this.#state.hookPhase, this.rules.hook, mm, start, end) as unknown as Path;
+    return withoutResult(this.#calls.list(this.#state.hookPhase, this.rules.hook, mm, start, end));
   }
 
   /**
@@ -144,7 +145,7 @@ export class NotifierBus {
   changePte(mm: number, address: number, pte: number): Path {
     if (!this.rules.hasChangePte)
       throw new BusError("BUS_CALL_UNKNOWN", "this kernel has no change_pte: see BusRules.hasChangePte", { mm });
-    return this.#calls.list("change-pte", "change_pte", mm, address, address + 1, pte) as unknown as Path;
+    return withoutResult(this.#calls.list("change-pte", "change_pte", mm, address, address + 1, pte));
   }
 
   /** mmu_notifier_clear_flush_young(): 1 when any subscriber saw an access to [start, end). Asks all. */

@@ -5,6 +5,7 @@ import { BusError } from "./errors.js";
 import { ALL_ENDS, ALL_STARTS, eventlessBit } from "./interest.js";
 import type { ListDelivery } from "./list-delivery.js";
 import { MAP_ACQUIRE, MAP_RELEASE } from "./lock-map.js";
+import { releaseOne } from "./release.js";
 import { ABANDONED, ALLOCATED, REGISTERED } from "./subscriptions.js";
 
 const USERS_MAX = 0xffff_ffff;
@@ -178,7 +179,7 @@ export class Registration {
         const only = chains.empty.followedBy(chains.code(subscriptions.ops(subscription), subscription));
         return only.id * 2 + srcuLock.run(task);
       });
-      unclaimed = yield* this.#delivery.releaseOne(entered, mm);
+      unclaimed = yield* releaseOne(this.#delivery, entered, mm);
       yield this.#delivery.unlock(entered);
       yield step("hlist_del_init_rcu", () => {
         subscriptions.unhash(subscriptions.of(mm), subscription);

@@ -1,9 +1,35 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { BusState } from "./bus-state.js";
+import { eventlessSlot } from "./chain.js";
+import { NO_NOTIFIERS, NOBODY } from "./entered.js";
 import type { IntervalDelivery, Unclaimed } from "./interval-delivery.js";
-import { type ListDelivery, NO_NOTIFIERS, NOBODY, RELEASE_SLOT, releaseDelivery } from "./list-delivery.js";
+import type { ListDelivery } from "./list-delivery.js";
+import { Delivery } from "./notification.js";
 import type { BusCall } from "./observers.js";
 import { MMU_NOTIFIER_RANGE_BLOCKABLE, type MmuNotifierRange, ULONG_MAX } from "./range.js";
+import { Walk } from "./walk.js";
+
+/** The walk of `release`. */
+const RELEASE_SLOT = eventlessSlot("release");
+
+/** The notification of `release`: everything, and it may sleep. */
+function releaseDelivery(mm: number): Delivery {
+  const main = new Delivery("release", mm, 0, ULONG_MAX, undefined, MMU_NOTIFIER_RANGE_BLOCKABLE, 0);
+  main.keepLocked = true;
+  return main;
+}
+
+/**
+ * `release` of the only subscription of a chain, for mmu_notifier_unregister(). The SRCU lock is held and stays so.
+ *
+ * @returns the error to throw, if any
+ */
+export function* releaseOne(list: ListDelivery, entered: number, mm: number): Path<Error | undefined> {
+  const callbacks = list.callbacks(entered, RELEASE_SLOT);
+  const main = releaseDelivery(mm);
+  if (list.deliver(callbacks, main) < callbacks.length) yield* new Walk(list, entered, RELEASE_SLOT, 0, main, true);
+  return main.unclaimed;
+}
 
 /**
  * __mmu_notifier_release(): intervals first, then `release` of everybody on the list, then everybody is unhashed and a grace
@@ -41,7 +67,7 @@ export function* release(state: BusState, list: ListDelivery, intervals: Interva
     const callbacks = list.callbacks(listed, RELEASE_SLOT);
     const main = releaseDelivery(mm);
     const index = list.deliver(callbacks, main);
-    if (index < callbacks.length) yield* list.walk(listed, RELEASE_SLOT, index, main);
+    if (index < callbacks.length) yield* new Walk(list, listed, RELEASE_SLOT, index, main);
     yield step("hlist_del_init_rcu of all", () => {
       const head = subscriptions.of(mm);
       for (let at = subscriptions.first(head); at !== 0; at = subscriptions.first(head)) subscriptions.unhash(head, at);

@@ -9,7 +9,7 @@ import {
   type MmuNotifierRange,
   type MmuNotifyEvent,
   named,
-  NotificationStream,
+  type NotificationStream,
   onlyEvents,
   phases,
   ranges,

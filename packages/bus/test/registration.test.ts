@@ -374,6 +374,25 @@ describe("mmu_notifier_unregister", () => {
     bus.freeSubscription(subscription);
   });
 
+  it("calls release of the one that leaves and of nobody else", () => {
+    const { bus, mm } = machine();
+    const log: string[] = [];
+    const ops = bus.defineOps({
+      name: "driver",
+      interest: interestInPhases(["release"]),
+      next: (n, subscription) =>
+        n.waitUntil(function* () {
+          yield step("release", () => log.push(`release ${subscription}`));
+        }),
+    });
+    const scheduler = new Scheduler();
+    for (let i = 0; i < 3; i++) scheduler.run(bus.register(bus.allocSubscription(ops), mm.id));
+
+    scheduler.run(bus.unregister(3, mm.id));
+
+    expect(log).toEqual(["release 3"]);
+  });
+
   it("does not call release again after exit did", () => {
     const { bus, mm } = machine();
     const log: string[] = [];

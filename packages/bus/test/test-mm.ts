@@ -1,4 +1,13 @@
-import { downWrite, type Lock, lockAt, lockClass, Memory, type Path, type Segment, step } from "@mmu-notifier/steps";
+import {
+  type Lock,
+  lockAt,
+  lockClass,
+  type LockKind,
+  Memory,
+  type Path,
+  type Segment,
+  step,
+} from "@mmu-notifier/steps";
 import { type BusOptions, type BusRules, EINTR, type MmHandle, NotifierBus } from "@mmu-notifier/bus";
 
 /** Up to v6.5, with the seed's event. */

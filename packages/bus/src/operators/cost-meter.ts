@@ -2,7 +2,7 @@ import { isMarker, type Path } from "@mmu-notifier/steps";
 import { map, type MonoTypeOperatorFunction } from "rxjs";
 import type { MmuNotifyEvent } from "../events.js";
 import type { NotificationPhase } from "../interest.js";
-import type { MmuNotification } from "../notification.js";
+import type { MmuNotification, NotificationWork } from "../notification.js";
 import { ReshapedNotification } from "./reshape.js";
 
 /** What one piece of a subscriber's work took. */
@@ -48,16 +48,16 @@ class MeteredNotification extends ReshapedNotification {
     this.#clock = clock;
   }
 
-  override waitUntil(work: () => Path<unknown>): void {
+  override waitUntil(work: NotificationWork): void {
     super.waitUntil(() => this.#measure(work));
   }
 
-  *#measure(work: () => Path<unknown>): Path<unknown> {
+  *#measure(work: NotificationWork): Path<unknown> {
     const { phase, event, start, end } = this;
     const begin = this.#clock();
     let steps = 0;
     try {
-      const path = work();
+      const path = work(this);
       let next = path.next(0);
       while (next.done !== true) {
         if (!isMarker(next.value)) steps++;

@@ -1,7 +1,6 @@
-import type { Path } from "@mmu-notifier/steps";
 import type { MmuNotifyEvent } from "../events.js";
 import type { NotificationPhase } from "../interest.js";
-import type { MmuNotification } from "../notification.js";
+import type { MmuNotification, NotificationWork } from "../notification.js";
 
 /** A notification with another range; its answers go to the one it was made from. */
 export class ReshapedNotification implements MmuNotification {
@@ -29,8 +28,8 @@ export class ReshapedNotification implements MmuNotification {
     this.#origin = origin;
   }
 
-  waitUntil(work: () => Path<unknown>): void {
-    this.#origin.waitUntil(work);
+  waitUntil(work: NotificationWork): void {
+    this.#origin.waitUntil(() => work(this));
   }
 
   refuse(): void {
