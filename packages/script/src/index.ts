@@ -15,5 +15,12 @@ export { ADVICE, type AccessOp, type Backing, type FileKind, type MapOp, type Op
 export { OPS } from "./ops/table.js";
 export type { OpSpec } from "./ops/spec.js";
 
+// Running scripts
+export { ScriptSession, type SessionOptions } from "./run/session.js";
+export type { EventRecord, Happening, Livelock, OpRecord, OpResult, Place, Who } from "./run/record.js";
+export type { VmaRecord } from "./snapshot/vma-snapshot.js";
+export { PageSnapshots, type PageRun } from "./snapshot/page-snapshot.js";
+export { PageView } from "./snapshot/page-view.js";
+
 // Errors
 export { type Position, ScriptError, type ScriptErrorCode } from "./errors.js";

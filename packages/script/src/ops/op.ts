@@ -113,6 +113,9 @@ export type Op =
   // Devices
   | (Span & { readonly kind: "device-access"; readonly device: string; readonly write: boolean; readonly value: number | undefined });
 
+/** The ops of one kind. */
+export type OpOf<K extends Op["kind"]> = Op extends infer O ? (O extends { readonly kind: infer Kind } ? (K extends Kind ? O : never) : never) : never;
+
 /** madvise() advice by name; the numbers are Linux's. */
 export const ADVICE: Readonly<Record<string, number>> = {
   normal: 0,

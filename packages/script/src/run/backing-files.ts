@@ -1,0 +1,83 @@
+import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, type Kernel, PG_DIRTY, PG_LRU, PG_UPTODATE, sysFsync, type Thread } from "@mmu-notifier/core";
+import { type Path, step } from "@mmu-notifier/steps";
+import type { FileKind } from "../ops/op.js";
+import type { ScriptState } from "./script-state.js";
+
+const PAGE = 4096;
+/** Pages of `mem` and `file` unless the arena is large. */
+const SMALL = 64;
+/** From this arena on `mem` is as large as the arena. */
+const LARGE_ARENA = 512;
+const HUGE_PAGES = 8;
+
+const INODES: Readonly<Record<FileKind, number>> = { memfd: INODE_SHMEM, disk: INODE_DISK, hugetlb: INODE_HUGETLB, dax: INODE_DAX };
+
+/** The first byte of page `index` of a file that was filled: 100 to 199. */
+export function filled(index: number): number {
+  return 100 + (index % 100);
+}
+
+/**
+ * Makes the files that exist without being made, if the script speaks of them: `mem` with its first half written, `file` with its
+ * first half written and synced, `hmem` of eight huge pages; `memro` and `filero` read the same.
+ */
+export function* createBuiltInFiles(k: Kernel, t: Thread, state: ScriptState, arena: number): Path {
+  const has = (name: string): boolean => state.names.includes(name);
+  if (has("mem")) {
+    const pages = arena > LARGE_ARENA ? arena : SMALL;
+    yield* createFile(k, t, state, { name: "mem", kind: "memfd", pages, written: pages > LARGE_ARENA ? SMALL : pages / 2 });
+  }
+  if (has("memro")) yield openReadOnly(k, state, "memro", "mem");
+  if (has("file")) {
+    yield* createFile(k, t, state, { name: "file", kind: "disk", pages: SMALL, written: SMALL / 2 });
+    yield* sysFsync(k, t, state.file("file"));
+  }
+  if (has("filero")) yield openReadOnly(k, state, "filero", "file");
+  if (has("hmem")) yield* createFile(k, t, state, { name: "hmem", kind: "hugetlb", pages: HUGE_PAGES * k.tables.hugePages, written: 0 });
+}
+
+/** What a file is when it is made. */
+export interface NewFile {
+  readonly name: string;
+  readonly kind: FileKind;
+  /** Size in base pages. */
+  readonly pages: number;
+  /** Pages from the first that hold a byte. */
+  readonly written: number;
+}
+
+/** Makes a file and opens it for reading and writing. */
+export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, kind, pages, written }: NewFile): Path {
+  const file = yield step("open", () => {
+    const row = k.files.open(k.files.createInode(INODES[kind], pages), FMODE_READ | FMODE_WRITE);
+    state.setFile(name, row);
+    return row;
+  });
+  for (let index = 0; index < written; index++) {
+    yield step("pwrite64", () => {
+      const pfn = k.pages.alloc(0, PG_UPTODATE | PG_LRU | PG_DIRTY);
+      k.pages.setContent(pfn, filled(index));
+      k.pages.setMapping(pfn, k.files.inode(file));
+      k.pages.setIndex(pfn, index);
+      k.files.setCached(k.files.inode(file), index, pfn);
+      return 0;
+    });
+  }
+}
+
+function openReadOnly(k: Kernel, state: ScriptState, name: string, of: string) {
+  return step("open", () => {
+    state.setFile(name, k.files.open(k.files.inode(state.file(of)), FMODE_READ));
+    return 0;
+  });
+}
+
+/** What VMAs of a file are called in records: the name of the first descriptor of its inode, or what the kernel made it for. */
+export function backingName(k: Kernel, state: ScriptState, file: number): string {
+  const inode = k.files.inode(file);
+  for (const name of state.names) {
+    const own = state.file(name);
+    if (own !== 0 && k.files.inode(own) === inode) return name === "memro" ? "mem" : name === "filero" ? "file" : name;
+  }
+  return k.files.kind(inode) === INODE_HUGETLB ? "huge" : "zero";
+}

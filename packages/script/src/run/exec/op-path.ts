@@ -1,0 +1,65 @@
+import type { Path } from "@mmu-notifier/steps";
+import type { Op } from "../../ops/op.js";
+import type { Outcome } from "../results.js";
+import { access, kernelSide } from "./access.js";
+import * as addressSpace from "./address-space.js";
+import type { Environment } from "./environment.js";
+import * as files from "./files.js";
+import * as processes from "./processes.js";
+import * as system from "./system.js";
+
+/** The path of an op that the process or a child executes. */
+export function opPath(env: Environment, op: Exclude<Op, { kind: "device-access" }>): Path<Outcome> {
+  switch (op.kind) {
+    case "map":
+      return addressSpace.map(env, op);
+    case "mapx":
+      return addressSpace.mapx(env, op);
+    case "unmap":
+      return addressSpace.unmap(env, op);
+    case "unmapx":
+      return addressSpace.unmapx(env, op);
+    case "protect":
+      return addressSpace.protect(env, op);
+    case "protectx":
+      return addressSpace.protectx(env, op);
+    case "create":
+      return files.create(env, op);
+    case "fsync":
+      return files.fsync(env, op);
+    case "access":
+      return access(env, op);
+    case "kread":
+    case "kwrite":
+    case "pmread":
+    case "pmwrite":
+    case "pvread":
+    case "pvwrite":
+      return kernelSide(env, op);
+    case "fork":
+      return processes.fork(env, op);
+    case "reap":
+      return processes.reap(env, op);
+    case "exit":
+      return processes.exit(env);
+    case "pin":
+      return system.pin(env, op);
+    case "unpin":
+      return system.unpin(env);
+    case "openvm":
+      return system.openVm(env);
+    case "closevm":
+      return system.closeVm(env);
+    case "ckvm":
+      return system.childVm(env, op);
+    case "wait":
+      return system.timePasses();
+    default:
+      return missing();
+  }
+}
+
+function* missing(): Path<Outcome> {
+  yield* [];
+  return { err: "ENOSYS" };
+}

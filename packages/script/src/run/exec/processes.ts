@@ -1,0 +1,37 @@
+import { mmput, sysFork } from "@mmu-notifier/core";
+import { type Path, step } from "@mmu-notifier/steps";
+import type { OpOf } from "../../ops/op.js";
+import { counted, type Outcome } from "../results.js";
+import { type Environment, NO_CHILD, threadOf } from "./environment.js";
+
+
+export function* fork({ k, t, state }: Environment, op: OpOf<"fork">): Path<Outcome> {
+  const child = yield* sysFork(k, t);
+  if (child < 0) return counted(child);
+  yield step("child runs", () => {
+    state.setChild(op.child, child);
+    return 0;
+  });
+  return { ret: 0 };
+}
+
+/** The child is killed and waited for. */
+export function* reap(env: Environment, op: OpOf<"reap">): Path<Outcome> {
+  const t = yield* threadOf(env, op.child);
+  if (t === undefined) return NO_CHILD;
+  yield* mmput(env.k, t);
+  // Descriptors close after the address space is gone.
+  const subscription = yield step("kvm: last reference", () => env.state.childNotifier(op.child));
+  if (subscription !== 0) yield* env.notifier.close(subscription, t.mm);
+  yield step("wait4", () => {
+    env.state.setChild(op.child, 0);
+    env.state.setChildNotifier(op.child, 0);
+    return 0;
+  });
+  return { ret: 0 };
+}
+
+export function* exit({ k, t }: Environment): Path<Outcome> {
+  yield* mmput(k, t);
+  return { ret: 0 };
+}

@@ -1,0 +1,152 @@
+import { type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
+import type { Op } from "../ops/op.js";
+import type { Script } from "../script.js";
+
+const UFFD = 1;
+const UFFD_MODE = 2;
+const NOTIFIER = 3;
+const FIXED_WORDS = 4;
+const CHILD_WORDS = 2;
+
+/** Files that exist without being made, and what they are called. */
+export const BUILT_IN_FILES = ["mem", "memro", "file", "filero", "hmem"] as const;
+
+/** The descriptor that is never open. */
+const BAD = "badfd";
+
+/** Names of the files that a script speaks of, each once. */
+export function fileNames(script: Script): readonly string[] {
+  const names = new Set<string>();
+  for (const { op } of script.statements) {
+    const name = fileOf(op);
+    if (name !== undefined && name !== BAD) names.add(name);
+  }
+  // A read-only descriptor needs the file that it reads.
+  if (names.has("memro")) names.add("mem");
+  if (names.has("filero")) names.add("file");
+  return [...names];
+}
+
+function fileOf(op: Op): string | undefined {
+  if (op.kind === "map") return op.backing.kind === "file" ? op.backing.name : undefined;
+  if (op.kind === "create") return op.name;
+  return "file" in op ? op.file : undefined;
+}
+
+/**
+ * What the script's process knows beside its address space: its descriptors, its children, its pins. It lives in the machine's
+ * memory, so that a checker that goes back in time takes it along.
+ */
+export class ScriptState {
+  readonly #segment: Segment;
+  readonly #at: number;
+  readonly #names: readonly string[];
+  readonly #children: number;
+  readonly #pins: Vectors;
+  readonly #pinned: number;
+
+  constructor(memory: Memory, script: Script) {
+    this.#names = fileNames(script);
+    this.#children = script.children;
+    const words = FIXED_WORDS + this.#children * CHILD_WORDS + this.#names.length;
+    const stride = words + (words % 2);
+    this.#segment = memory.segment("script", stride, 1);
+    this.#at = this.#segment.alloc() * stride;
+    this.#pins = new Vectors(memory, "script pins", 8);
+    this.#pinned = this.#pins.create();
+  }
+
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** The userfaultfd context, or 0. */
+  get uffd(): number {
+    return this.#get(UFFD);
+  }
+
+  setUffd(uffd: number): void {
+    this.#set(UFFD, uffd);
+  }
+
+  /** Features that the context was asked for. */
+  get uffdMode(): number {
+    return this.#get(UFFD_MODE);
+  }
+
+  setUffdMode(mode: number): void {
+    this.#set(UFFD_MODE, mode);
+  }
+
+  /** The process's own notifier: its subscription, or 0. */
+  get notifier(): number {
+    return this.#get(NOTIFIER);
+  }
+
+  setNotifier(subscription: number): void {
+    this.#set(NOTIFIER, subscription);
+  }
+
+  /** The mm of a child that lives, or 0. */
+  child(index: number): number {
+    return index < this.#children ? this.#get(this.#childWord(index)) : 0;
+  }
+
+  setChild(index: number, mm: number): void {
+    this.#set(this.#childWord(index), mm);
+  }
+
+  /** The subscription of a child's own notifier, or 0. */
+  childNotifier(index: number): number {
+    return index < this.#children ? this.#get(this.#childWord(index) + 1) : 0;
+  }
+
+  setChildNotifier(index: number, subscription: number): void {
+    this.#set(this.#childWord(index) + 1, subscription);
+  }
+
+  /** The number of the child whose mm this is, or -1. */
+  childOf(mm: number): number {
+    for (let i = 0; i < this.#children; i++) if (this.child(i) === mm) return i;
+    return -1;
+  }
+
+  /** Row of an open file, or 0 when it was not made. */
+  file(name: string): number {
+    const index = this.#names.indexOf(name);
+    return index < 0 ? 0 : this.#get(this.#fileWord(index));
+  }
+
+  setFile(name: string, file: number): void {
+    this.#set(this.#fileWord(this.#names.indexOf(name)), file);
+  }
+
+  /** Frames of the long-term pin. */
+  get pins(): readonly number[] {
+    return Array.from({ length: this.#pins.length(this.#pinned) }, (_, i) => this.#pins.at(this.#pinned, i));
+  }
+
+  addPin(pfn: number): void {
+    this.#pins.insert(this.#pinned, this.#pins.length(this.#pinned), pfn);
+  }
+
+  clearPins(): void {
+    this.#pins.truncate(this.#pinned, 0);
+  }
+
+  #childWord(index: number): number {
+    return FIXED_WORDS + index * CHILD_WORDS;
+  }
+
+  #fileWord(index: number): number {
+    return FIXED_WORDS + this.#children * CHILD_WORDS + index;
+  }
+
+  #get(word: number): number {
+    return this.#segment.i32[this.#at + word]!;
+  }
+
+  #set(word: number, value: number): void {
+    this.#segment.i32[this.#at + word] = value;
+  }
+}

@@ -1,0 +1,213 @@
+import type { Thread } from "@mmu-notifier/core";
+import { type AddressSpace, createMachine, type Device, type Machine, type MachineOptions, type PluginRegistry } from "@mmu-notifier/machine";
+import { type Path, step } from "@mmu-notifier/steps";
+import type { Unsubscribable } from "rxjs";
+import { ARENA_PAGE, type Script, type Statement } from "../script.js";
+import { PageSnapshots } from "../snapshot/page-snapshot.js";
+import { vmaSnapshot } from "../snapshot/vma-snapshot.js";
+import { backingName, createBuiltInFiles } from "./backing-files.js";
+import { deviceAccess } from "./exec/devices.js";
+import { type Environment } from "./exec/environment.js";
+import { opPath } from "./exec/op-path.js";
+import { ProcessNotifier } from "./process-notifier.js";
+import { type Cast, Recorder } from "./recorder.js";
+import type { OpRecord, Who } from "./record.js";
+import type { Outcome } from "./results.js";
+import { ScriptState } from "./script-state.js";
+import { sysMunmap } from "@mmu-notifier/core";
+
+/** How a script is run. */
+export interface SessionOptions {
+  /** A kernel that wins over the script's own. */
+  readonly kernel?: MachineOptions["kernel"];
+  readonly arch?: MachineOptions["arch"];
+  readonly config?: MachineOptions["config"];
+  readonly geometry?: MachineOptions["geometry"];
+  /** Where kernels, architectures and drivers are looked up. */
+  readonly registry?: PluginRegistry;
+  /**
+   * The process has a notifier of its own from the start, which only listens.
+   *
+   * @defaultValue true
+   */
+  readonly listen?: boolean;
+  /**
+   * Records carry what happened in detail.
+   *
+   * @defaultValue false
+   */
+  readonly detail?: boolean;
+  /**
+   * Records carry VMAs and pages.
+   *
+   * @defaultValue true
+   */
+  readonly snapshots?: boolean;
+}
+
+/**
+ * One script on one machine of its own: a process, its files, its devices. Ops run one after another, or are handed out as paths for
+ * somebody else to run.
+ *
+ * @public
+ */
+export class ScriptSession implements Cast {
+  readonly script: Script;
+  readonly machine: Machine;
+  readonly process: AddressSpace;
+  readonly state: ScriptState;
+  readonly devices: ReadonlyMap<string, Device>;
+  readonly notifier: ProcessNotifier;
+  readonly #options: SessionOptions;
+  readonly #recorder: Recorder;
+  readonly #pages: PageSnapshots;
+  readonly #subscriptions: Unsubscribable[] = [];
+  #actor: Who | undefined;
+
+  /**
+   * @throws MachineError PLUGIN_UNKNOWN and DEVICE_BIND_FAILED for kernels, architectures, drivers and devices that cannot be had
+   */
+  constructor(script: Script, options: SessionOptions = {}) {
+    this.script = script;
+    this.#options = options;
+    const kernel = options.kernel ?? script.kernel;
+    const arch = options.arch ?? script.arch;
+    this.machine = createMachine({
+      ...(kernel === undefined ? {} : { kernel }),
+      ...(arch === undefined ? {} : { arch }),
+      ...(options.config === undefined ? {} : { config: options.config }),
+      ...(options.geometry === undefined ? {} : { geometry: options.geometry }),
+      ...(options.registry === undefined ? {} : { registry: options.registry }),
+    });
+    const k = this.machine.kernel;
+    this.process = this.machine.createProcess({ name: script.name });
+    this.state = new ScriptState(this.machine.memory, script);
+    this.notifier = new ProcessNotifier(k, this.mm);
+    this.#pages = new PageSnapshots(k, this.mm, script.arena);
+    this.machine.run(this.#setUp(), "set-up");
+    this.devices = new Map(script.devices.map((line) => [line.name, this.#attach(line)]));
+    this.#recorder = new Recorder(k, this, options.detail === true);
+    if (options.detail === true) this.#watchDevices();
+  }
+
+  get mm(): number {
+    return this.process.mm;
+  }
+
+  get actor(): Who | undefined {
+    return this.#actor;
+  }
+
+  get listening(): boolean {
+    return this.state.notifier !== 0;
+  }
+
+  who(mm: number): Who | undefined {
+    if (mm === this.mm) return undefined;
+    const child = this.state.childOf(mm);
+    return child < 0 ? `mm${mm}` : `c${child}`;
+  }
+
+  /** What the ops' paths work with. */
+  environment(statement: Statement): Environment {
+    return { k: this.machine.kernel, t: this.process.thread, state: this.state, notifier: this.notifier, value: valueOf(statement) };
+  }
+
+  /** The path of an op, for a checker. Its devices' accesses retry for ever. */
+  path(statement: Statement): Path<Outcome> {
+    const { op } = statement;
+    if (op.kind !== "device-access") return opPath(this.environment(statement), op);
+    return deviceAccess(this.devices.get(op.device)!, op, valueOf(statement), this.process);
+  }
+
+  /** Runs an op straight and says what came of it. */
+  run(statement: Statement): OpRecord {
+    const { op } = statement;
+    this.#actor = "child" in op && op.kind !== "fork" && op.child >= 0 ? `c${op.child}` : isDaemon(op.kind) ? "k" : undefined;
+    const { cleanup, ...result } = this.#execute(statement);
+    const { ev, happened } = this.#recorder.take();
+    const record: OpRecord = {
+      i: statement.index,
+      op: statement.text,
+      ...result,
+      ev,
+      ...(this.#options.snapshots === false ? { vma: [], pg: [] } : this.snapshot()),
+      ...(happened === undefined ? {} : { happened }),
+    };
+    if (cleanup !== undefined) {
+      this.machine.run(sysMunmap(this.machine.kernel, this.process.thread, cleanup.address, cleanup.length), "clean-up");
+      this.#recorder.take();
+    }
+    return record;
+  }
+
+  /** VMAs and pages of the arena now. */
+  snapshot(): Pick<OpRecord, "vma" | "pg"> {
+    const k = this.machine.kernel;
+    return { vma: vmaSnapshot(k, this.mm, this.script.arena, (file) => backingName(k, this.state, file)), pg: this.#pages.take() };
+  }
+
+  /** Takes the machine down. */
+  close(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#recorder.close();
+    this.machine.close();
+  }
+
+  #execute(statement: Statement): Outcome {
+    const { op } = statement;
+    if (op.kind === "device-access") return this.#deviceAccess(op, valueOf(statement));
+    return this.machine.run(opPath(this.environment(statement), op), this.#actor ?? "main");
+  }
+
+  /** A device's accesses, page by page; the first that can never succeed ends the op. */
+  #deviceAccess(op: Extract<Statement["op"], { kind: "device-access" }>, value: number): Outcome {
+    const device = this.devices.get(op.device)!;
+    const how = op.write ? "write" : "read";
+    for (let done = 0; done < op.pages; done++) {
+      const { outcome, attempts, faults, commands, cycle } = device.access(ARENA_PAGE + op.start + done, how, op.value ?? value, this.process);
+      const at = op.start + done;
+      if (outcome.kind === "abort") return { err: outcome.fault, at, done };
+      if (outcome.kind === "livelock") return { err: "LIVELOCK", at, done, livelock: { attempts, faults, commands, cycle } };
+      if (outcome.kind === "undecided") return { err: "UNDECIDED", at, done };
+      if (op.pages === 1) return op.write ? { ret: 0 } : { val: outcome.value };
+    }
+    return { ret: op.pages };
+  }
+
+  *#setUp(): Path {
+    const k = this.machine.kernel;
+    const t: Thread = this.process.thread;
+    yield* createBuiltInFiles(k, t, this.state, this.script.arena);
+    if (this.#options.listen === false) return;
+    const subscription = yield* this.notifier.open(t.mm);
+    yield step("kvm: VM created", () => {
+      this.state.setNotifier(subscription);
+      return 0;
+    });
+  }
+
+  #attach({ name, driver, options }: Script["devices"][number]): Device {
+    return this.machine.attach(driver, { name, process: this.process, options });
+  }
+
+  #watchDevices(): void {
+    for (const [name, device] of this.devices) {
+      this.#subscriptions.push(device.events.subscribe((event) => this.#recorder.device(name, event)));
+    }
+    this.#subscriptions.push(
+      this.machine.timeline.subscribe((event) => {
+        if (event.source === "driver-error") this.#recorder.driverError(event.error.message);
+      }),
+    );
+  }
+}
+
+/** The byte that an op stores. */
+function valueOf({ index }: Statement): number {
+  return (index % 99) + 1;
+}
+
+function isDaemon(kind: Statement["op"]["kind"]): boolean {
+  return kind === "ksmrun" || kind === "ksm" || kind === "khuge";
+}
