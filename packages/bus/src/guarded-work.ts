@@ -96,12 +96,12 @@ export class GuardedWork<R> {
 }
 
 /**
- * {@link GuardedWork} as a path: runs `work(about)` to its end, or to the first error, which goes into `box`; the result is then
+ * {@link GuardedWork} as a path: runs `start` to its end, or to the first error, which goes into `box`; the result is then
  * undefined.
  */
-export function* guardedWork<N, R>(work: (about: N) => Path<R>, about: N, box: FaultBox): Path<R | undefined> {
+export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | undefined> {
   const guarded = new GuardedWork<R>(box);
-  for (let step = guarded.begin(work, about); step !== undefined;) step = guarded.advance(yield step);
+  for (let step = guarded.begin(start, undefined); step !== undefined;) step = guarded.advance(yield step);
   return guarded.value;
 }
 

@@ -107,7 +107,7 @@ export class IntervalDelivery {
       const box: FaultBox = { fault: undefined };
       const answer = yield* call(
         label,
-        guardedWork((about) => ops.invalidate(interval, about, seq), range, box),
+        guardedWork(() => ops.invalidate(interval, range, seq), box),
       );
       if (box.fault !== undefined) {
         const { mm, start, end, event } = range;
