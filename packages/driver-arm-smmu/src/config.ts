@@ -1,4 +1,4 @@
-import { type Declarations, type MmuNotifyEvent, SMMU_V3_DEFAULTS, type SmmuV3Options } from "@mmu-notifier/sdk";
+import { type Declarations, type MmuNotifyEvent, onMissingRight, SMMU_V3_DEFAULTS, type SmmuV3Options } from "@mmu-notifier/sdk";
 
 /** What can be set about an SMMU and its driver. */
 export interface ArmSmmuOptions extends SmmuV3Options {
@@ -18,10 +18,11 @@ export const DEFAULT_OPTIONS: ArmSmmuOptions = {
 };
 
 /** The driver rests on no broadcast: mainline always writes CR2.PTM = 1. */
-export function declarations({ ats, experimentalFilter, hitPolicy, streams }: ArmSmmuOptions): Declarations {
+export function declarations(options: ArmSmmuOptions): Declarations {
+  const { ats, experimentalFilter, streams } = options;
   return {
     pageTable: "shared-walk",
-    onMissingRight: hitPolicy === "rewalk-on-permission-fault" ? "re-walk" : hitPolicy === "nondeterministic" ? "either" : "fault",
+    onMissingRight: onMissingRight(options),
     resolvesFaultsInSoftware: false,
     reachedByBroadcast: [],
     filters: experimentalFilter,

@@ -280,8 +280,7 @@ describe("arm-smmu, rule by rule", () => {
     dev.step();
 
     expect(dev.at).toBe("iotlb lookup");
-    dev.step();
-    expect(dev.at).toBe("F_PERMISSION, stall");
+    expect(dev.until("stall").at).toBe("F_PERMISSION, stall");
   });
 
   it("A14: release quiesces the descriptor, then drops everything; later accesses abort; a second time does nothing", () => {

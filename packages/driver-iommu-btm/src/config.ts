@@ -1,4 +1,4 @@
-import { type Declarations, type HostFacts, SMMU_V3_DEFAULTS, type SmmuV3Options, type UpgradeDecision } from "@mmu-notifier/sdk";
+import { type Declarations, type HostFacts, onMissingRight, SMMU_V3_DEFAULTS, type SmmuV3Options, type UpgradeDecision } from "@mmu-notifier/sdk";
 
 /** What can be set about an IOMMU with broadcast TLB maintenance and its driver. */
 export interface IommuBtmOptions extends SmmuV3Options {
@@ -41,10 +41,10 @@ export function decideUpgrade(host: HostFacts, { ats, hitPolicy, protectionUpgra
 
 /** What the driver rests on: broadcasts to the inner-shareable domain. */
 export function declarations(host: HostFacts, options: IommuBtmOptions): Declarations {
-  const { ats, hitPolicy, streams } = options;
+  const { ats, streams } = options;
   return {
     pageTable: "shared-walk",
-    onMissingRight: hitPolicy === "rewalk-on-permission-fault" ? "re-walk" : hitPolicy === "nondeterministic" ? "either" : "fault",
+    onMissingRight: onMissingRight(options),
     resolvesFaultsInSoftware: false,
     reachedByBroadcast: ["inner-shareable"],
     filters: decideUpgrade(host, options).protectionUpgrade === "filter" ? ["MMU_NOTIFY_PROTECTION_UPGRADE"] : [],

@@ -57,7 +57,7 @@ export * from "./hardware/commands.js";
 export { type AlignedSpan, alignedSpan, atcInvRange, maxTlbiOps, type RangeOptions, tlbiRange } from "./hardware/range-encoding.js";
 export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
 export { ContextDescriptor } from "./hardware/context-descriptor.js";
-export { SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
+export { onMissingRight, SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
 export { SvaDomain } from "./hardware/sva-domain.js";
 export { type PageRequest, PageRequestQueue, type PageRequestQueueOptions } from "./hardware/page-request-queue.js";
 export { abortOnFault, type FaultOptions, isSpurious, softwareFault } from "./hardware/fault-strategies.js";

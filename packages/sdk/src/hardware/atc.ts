@@ -2,6 +2,7 @@ import { type Path, step } from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { HardwareContext } from "../context.js";
 import type { Words } from "../device-memory.js";
+import { drawHitPolicy, type HitPolicy } from "./hit-policy.js";
 import { InFlight } from "./in-flight.js";
 import { TlbArray, type TlbShape } from "./tlb-array.js";
 import { AccessRequest, type NextStage, type TranslationStage } from "./translation.js";
@@ -13,6 +14,12 @@ export interface AtcOptions extends TlbShape {
   readonly sid: number;
   /** Substream id (PASID) of the address space that this cache is for. */
   readonly ssid: number;
+  /**
+   * What the device does with an entry that lacks a right: faults on it, or sends another translation request.
+   *
+   * @defaultValue 'nondeterministic'
+   */
+  readonly hitPolicy?: HitPolicy;
 }
 
 const DEAD = 0;
@@ -33,12 +40,14 @@ export class Atc implements TranslationStage {
   readonly inFlight: InFlight;
   readonly #array: TlbArray;
   readonly #context: HardwareContext;
+  readonly #policy: HitPolicy;
   readonly #registers: Words;
 
   constructor(context: HardwareContext, options: AtcOptions) {
     this.sid = options.sid;
     this.ssid = options.ssid;
     this.#context = context;
+    this.#policy = options.hitPolicy ?? "nondeterministic";
     this.#array = new TlbArray(context.memory, context.spans, `atc ${options.sid}.${options.ssid}`, options);
     this.inFlight = new InFlight(context.memory, `atc ${options.sid}.${options.ssid}`);
     this.#registers = context.memory.words(`atc ${options.sid}.${options.ssid} registers`, 1);
@@ -57,14 +66,19 @@ export class Atc implements TranslationStage {
   *translate(request: AccessRequest, next: NextStage): Path<TranslationResult> {
     const { vpn, write } = request;
     const { costs, events } = this.#context;
+    const policy = yield* drawHitPolicy(this.#policy);
     const looked = yield step("atc lookup", () => {
-      const leaf = this.#array.leaf(this.#array.find(0, vpn), vpn);
-      // Without the right the device asks again: it never faults on what it caches.
-      const hit = leaf !== 0 && leafAllows(leaf, write);
-      costs.count(hit ? "hits" : "misses");
-      if (events.observed) events.emit({ kind: "lookup", cache: "atc", asid: this.ssid, vpn, hit });
-      return hit ? this.inFlight.use(0, vpn) * ROW + leaf : this.inFlight.walk(0, vpn) * ROW;
+      const slot = this.#array.find(0, vpn);
+      let leaf = this.#array.leaf(slot, vpn);
+      const refused = leaf !== 0 && !leafAllows(leaf, write);
+      if (refused && policy !== "fault-from-tlb") this.#array.drop(slot);
+      if (refused && policy === "rewalk-on-permission-fault") leaf = 0;
+      costs.count(leaf === 0 ? "misses" : "hits");
+      if (events.observed) events.emit({ kind: "lookup", cache: "atc", asid: this.ssid, vpn, hit: leaf !== 0 });
+      if (leaf === 0) return this.inFlight.walk(0, vpn) * ROW;
+      return refused ? F_PERMISSION : this.inFlight.use(0, vpn) * ROW + leaf;
     });
+    if (looked < 0) return looked;
     const row = Math.floor(looked / ROW);
     request.hold(this.inFlight, row);
     if (looked % ROW !== 0) return looked % ROW;

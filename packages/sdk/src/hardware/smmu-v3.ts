@@ -1,6 +1,7 @@
 import { type Path, spinUntil, type Segment } from "@mmu-notifier/steps";
 import type { HardwareTask } from "../binding.js";
 import type { DeviceContext } from "../context.js";
+import type { OnMissingRight } from "../declarations.js";
 import { AsidPool } from "../host/asid-pool.js";
 import type { Atc } from "./atc.js";
 import { CommandQueue } from "./command-queue.js";
@@ -34,6 +35,8 @@ export interface SmmuV3Options {
   /** Sets and ways of each ATC. */
   readonly atcSets: number;
   readonly atcWays: number;
+  /** What a device does with an entry of its ATC that lacks a right. */
+  readonly atcHitPolicy: HitPolicy;
   /** Entries of the walk cache; 0 is none. */
   readonly walkCacheEntries: number;
   /** 2^asidBits - 1 ASIDs. */
@@ -56,10 +59,18 @@ export const SMMU_V3_DEFAULTS: SmmuV3Options = {
   tlbWays: 4,
   atcSets: 1,
   atcWays: 4,
+  atcHitPolicy: "nondeterministic",
   walkCacheEntries: 0,
   asidBits: 8,
   stallMax: 16,
 };
+
+/** `declares.onMissingRight` of a device with these caches. */
+export function onMissingRight({ ats, atcHitPolicy, hitPolicy }: Pick<SmmuV3Options, "ats" | "atcHitPolicy" | "hitPolicy">): OnMissingRight {
+  const policies = ats ? [hitPolicy, atcHitPolicy] : [hitPolicy];
+  if (policies.every((policy) => policy === "rewalk-on-permission-fault")) return "re-walk";
+  return policies.some((policy) => policy === "fault-from-tlb" || policy === "drop-and-fault") ? "fault" : "either";
+}
 
 const ASID = 1;
 const START = 1; // as a double: words 2 and 3

@@ -1,7 +1,7 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
-import { type DeviceFault, type FaultStrategy } from "../fault-strategy.js";
+import { type DeviceFault, FAULT_ABORT, type FaultStrategy } from "../fault-strategy.js";
 import { Atc } from "./atc.js";
 import { chain } from "./chain.js";
 import { atcInv, cfgiCd, tlbiNhAsid } from "./commands.js";
@@ -26,13 +26,14 @@ export class SvaDomain {
 
   /** The descriptor is in place, and with it `asid`, before the driver subscribes: no walk comes earlier than the first notification. */
   constructor(context: BindingContext<unknown, SmmuV3Options>, smmu: SmmuV3, asid: number, aset: 0 | 1) {
-    const { atcSets, atcWays, ats, streams } = context.options;
+    const { atcHitPolicy, atcSets, atcWays, ats, streams } = context.options;
     this.#context = context;
     this.#smmu = smmu;
     this.cd = new ContextDescriptor(context.memory);
     this.cd.write(asid, aset);
     smmu.install(this.cd);
-    this.atcs = ats ? Array.from({ length: streams }, (_, sid) => new Atc(context, { sid, ssid: context.mm.id, sets: atcSets, ways: atcWays })) : [];
+    const shape = { ssid: context.mm.id, sets: atcSets, ways: atcWays, hitPolicy: atcHitPolicy };
+    this.atcs = ats ? Array.from({ length: streams }, (_, sid) => new Atc(context, { sid, ...shape })) : [];
     for (const cache of this.atcs) smmu.attach(cache);
   }
 
@@ -50,10 +51,22 @@ export class SvaDomain {
   }
 
   /**
-   * What the masters can do about a fault: stall, raise their own fault, or nothing. `beforeRetry` runs after the host resolved it and
-   * before the access is tried again.
+   * What the masters can do about a fault: stall, raise their own fault, or nothing. After release the descriptor's S is clear and every
+   * fault aborts. `beforeRetry` runs after the host resolved the fault and before the access is tried again.
    */
   faultStrategy(beforeRetry?: (fault: DeviceFault) => Path): FaultStrategy {
+    const { cd } = this;
+    const alive = this.#strategy(beforeRetry);
+    return {
+      name: alive.name,
+      *handle(fault) {
+        const dead = yield step("cd.S", () => (cd.dead ? 1 : 0));
+        return dead !== 0 ? FAULT_ABORT : yield* alive.handle(fault);
+      },
+    };
+  }
+
+  #strategy(beforeRetry?: (fault: DeviceFault) => Path): FaultStrategy {
     const { faults, options, walker } = this.#context;
     const faultOptions = { table: walker, ...(beforeRetry === undefined ? {} : { beforeRetry }) };
     if (options.ats) return softwareFault(this.#context, faults, faultOptions);
