@@ -1,5 +1,8 @@
 import type { Exploration, ExploreOptions, Finding } from "./exploration.js";
+import { ModelError } from "./errors.js";
 import type { Model } from "./model.js";
+import { Graph } from "./graph.js";
+import { livelocks } from "../liveness/livelocks.js";
 import { Search } from "./search.js";
 import { Walker } from "./walker.js";
 
@@ -13,8 +16,10 @@ import { Walker } from "./walker.js";
  * @public
  */
 export function explore(model: Model, options: ExploreOptions = {}): Exploration {
+  refuseContradictions(model, options);
   const walker = new Walker(model);
-  const search = new Search(walker, options);
+  const graph = options.liveness === undefined ? undefined : new Graph();
+  const search = new Search(walker, options, graph);
   search.run();
   const { store, automata } = walker;
   const states = store.count;
@@ -24,6 +29,7 @@ export function explore(model: Model, options: ExploreOptions = {}): Exploration
     severity: "error",
     schedule: { stem: [...search.trail.movesTo(state), ...(failing === undefined ? [] : [failing])], cycle: [] },
   }));
+  if (graph !== undefined) findings.push(...livelocks(walker, graph, search.trail, options.liveness!));
   const localStates = automata.map(({ nodes }) => nodes.length);
   const generatorRuns = automata.reduce((sum, { runs }) => sum + runs, 0);
   store.spoil();
@@ -40,4 +46,25 @@ export function explore(model: Model, options: ExploreOptions = {}): Exploration
     generatorRuns,
     localStates,
   };
+}
+
+/** A reduction keeps what is reachable, not what goes on for ever. */
+function refuseContradictions(
+  model: Model,
+  { liveness, symmetry = false, partialOrder = false }: ExploreOptions,
+): void {
+  const refuse = (code: string, what: string): never => {
+    throw new ModelError(code, `explore(${model.name}): ${what}`, { model: model.name });
+  };
+  if (liveness !== undefined && symmetry)
+    refuse("CHECKER_SYMMETRY_LIVENESS", "symmetry mixes up who is starved; look for livelocks without it");
+  if (liveness !== undefined && partialOrder)
+    refuse(
+      "CHECKER_PARTIAL_ORDER_LIVENESS",
+      "partial-order reduction may leave a cycle out; look for livelocks without it",
+    );
+  if (liveness !== undefined && model.progress === undefined)
+    refuse("CHECKER_NO_PROGRESS", "liveness needs Model.progress: which steps are progress");
+  if (symmetry && model.symmetry === undefined)
+    refuse("CHECKER_NO_SYMMETRY", "symmetry needs Model.symmetry: the renamings that keep the model the same");
 }
