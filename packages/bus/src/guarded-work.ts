@@ -66,19 +66,19 @@ export class GuardedWork<R> {
     this.#box.fault = this.#last?.cause === cause ? this.#last : { cause };
   }
 
-  #keep(cause: unknown, step: string): void {
-    this.#thrown = { cause, step };
-    this.#last = this.#thrown;
-  }
-
+  /**
+   * A checker runs one step from many states, so whether it throws must not depend on an earlier run: a wait that threw is
+   * simply tried again by `run`.
+   */
   #guard(step: Step): Step {
     const { ready } = step;
     const run = (task: number): number => {
-      if (this.#thrown !== undefined) return THREW;
       try {
+        ready?.(task);
         return step.run(task);
       } catch (cause) {
-        this.#keep(cause, step.label);
+        this.#thrown = { cause, step: step.label };
+        this.#last = this.#thrown;
         return THREW;
       }
     };
@@ -86,8 +86,7 @@ export class GuardedWork<R> {
     const guardedReady = (task: number): boolean => {
       try {
         return ready(task);
-      } catch (cause) {
-        this.#keep(cause, step.label);
+      } catch {
         return true;
       }
     };
