@@ -7,6 +7,14 @@ export { type Verdict, VerdictError, violation } from "./engine/verdict.js";
 export type { Exploration, ExploreOptions, Finding, Schedule } from "./engine/exploration.js";
 export { explore } from "./engine/explore.js";
 
+// Counterexamples
+export { toMermaid } from "./counterexample/mermaid.js";
+export { toPerfetto, type TraceEvent } from "./counterexample/perfetto.js";
+export { type Counterexample, counterexampleOf, replay, type ReplayedStep } from "./counterexample/replay.js";
+export { scheduleToString } from "./counterexample/schedule-string.js";
+export type { Change } from "./counterexample/snapshot.js";
+export { type TableOptions, toTable } from "./counterexample/table.js";
+
 // Models to measure and to learn from
 export { upgradeProtocol, type UpgradeProtocolOptions } from "./models/upgrade-protocol.js";
 

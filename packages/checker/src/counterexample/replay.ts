@@ -1,0 +1,117 @@
+import { MmuNotifierError } from "@mmu-notifier/steps";
+import type { Finding, Schedule } from "../engine/exploration.js";
+import type { Model } from "../engine/model.js";
+import { type Move, taskOf } from "../engine/move.js";
+import { Walker } from "../engine/walker.js";
+import { broken, scheduleFromString, scheduleToString } from "./schedule-string.js";
+import { type Change, changesBetween, snapshot } from "./snapshot.js";
+
+/**
+ * One step of an interleaving.
+ *
+ * @public
+ */
+export interface ReplayedStep {
+  /** Number from 1. */
+  readonly number: number;
+  readonly task: string;
+  readonly label: string;
+  /** The kernel functions it is in, outermost first. */
+  readonly functions: readonly string[];
+  /** What the step returned; undefined when it threw. */
+  readonly result: number | undefined;
+  readonly changes: readonly Change[];
+  /** Tasks that could not move before this step and can after it. */
+  readonly wakes: readonly string[];
+}
+
+/**
+ * An interleaving, step by step: plain data, so it is its own JSON form.
+ *
+ * @public
+ */
+export interface Counterexample {
+  readonly model: string;
+  readonly tasks: readonly string[];
+  readonly steps: readonly ReplayedStep[];
+  /** Number of the first step of the part that repeats for ever; undefined when it just ends. */
+  readonly cycleFrom: number | undefined;
+  /** What the last step threw. */
+  readonly error: string | undefined;
+  /** The line that {@link replay} takes. */
+  readonly replay: string;
+}
+
+/** The counterexample of a finding of `explore(model)`. */
+export function counterexampleOf(model: Model, { schedule }: Finding): Counterexample {
+  return replay(model, schedule);
+}
+
+/**
+ * Runs a schedule again, from the model's initial state.
+ *
+ * @throws ModelError CHECKER_REPLAY when the schedule does not fit the model.
+ * @public
+ */
+export function replay(model: Model, schedule: Schedule | string): Counterexample {
+  const { stem, cycle } = typeof schedule === "string" ? scheduleFromString(model, schedule) : schedule;
+  const walker = new Walker(model);
+  walker.begin();
+  const steps: ReplayedStep[] = [];
+  const moves = [...stem, ...cycle];
+  let error: string | undefined;
+  let cycleState = -1;
+  moves.forEach((m, i) => {
+    if (i === stem.length) cycleState = walker.store.commit();
+    if (error !== undefined) throw broken(model, `step ${i} threw, and the schedule goes on`);
+    const taken = take(walker, m, i + 1);
+    error = taken.error;
+    steps.push(taken.step);
+  });
+  if (cycle.length > 0 && walker.store.commit() !== cycleState)
+    throw broken(model, "the part in parentheses does not lead back to its beginning");
+  walker.store.spoil();
+  walker.store.load(0);
+  return {
+    model: model.name,
+    tasks: model.tasks.map(({ name }) => name),
+    steps,
+    cycleFrom: cycle.length === 0 ? undefined : stem.length + 1,
+    error,
+    replay: scheduleToString(model, { stem, cycle }),
+  };
+}
+
+function take(
+  walker: Walker,
+  m: Move,
+  number: number,
+): { readonly step: ReplayedStep; readonly error: string | undefined } {
+  const { model } = walker;
+  const t = taskOf(m);
+  const name = model.tasks[t]?.name ?? `task ${t}`;
+  const possible = walker.moves();
+  if (!possible.includes(m))
+    throw broken(
+      model,
+      `step ${number}: ${name} can not move (possible: ${[...new Set(possible.map((p) => model.tasks[taskOf(p)]!.name))].join(", ") || "nobody"})`,
+    );
+  const node = walker.nodeOf(t);
+  const before = snapshot(model.state);
+  let result: number | undefined;
+  let error: string | undefined;
+  try {
+    ({ result } = walker.take(m));
+  } catch (thrown) {
+    if (!(thrown instanceof MmuNotifierError)) throw thrown;
+    error = thrown.message;
+  }
+  const couldMove = new Set(possible.map((p) => taskOf(p)));
+  const canMove = error === undefined ? walker.moves().map((p) => taskOf(p)) : [];
+  const wakes = [...new Set(canMove)]
+    .filter((other) => other !== t && !couldMove.has(other))
+    .map((other) => model.tasks[other]!.name);
+  const { label } = node.step!;
+  const changes = changesBetween(before, snapshot(model.state));
+  return { step: { number, task: name, label, functions: node.functions, result, changes, wakes }, error };
+}

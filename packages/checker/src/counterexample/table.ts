@@ -1,0 +1,86 @@
+import type { Counterexample, ReplayedStep } from "./replay.js";
+
+/** Layout of {@link toTable}. */
+export interface TableOptions {
+  /** Columns of text. @defaultValue 100 */
+  readonly width?: number;
+  /** Show what each step changes in memory. @defaultValue false */
+  readonly changes?: boolean;
+}
+
+const NUMBER = 4;
+const GAP = 2;
+
+/**
+ * Draws an interleaving as the kernel's comments do: a column for each task that moves, time downwards.
+ *
+ * @public
+ */
+export function toTable(
+  { tasks, steps, cycleFrom, error, replay }: Counterexample,
+  options: TableOptions = {},
+): string {
+  const { width = 100, changes = false } = options;
+  const columns = tasks.filter((task) => steps.some((step) => step.task === task));
+  const cell = Math.max(8, Math.floor((width - NUMBER) / Math.max(1, columns.length)) - GAP);
+  const line = (number: string, column: number, text: string): string =>
+    `${number.padStart(NUMBER)}${"".padEnd(column * (cell + GAP))}${"".padEnd(GAP)}${text}`.trimEnd();
+  const lines = [
+    line("", 0, columns.map((name) => fit(name, cell).padEnd(cell + GAP)).join("")),
+    line("", 0, columns.map((name) => "-".repeat(Math.min(cell, name.length)).padEnd(cell + GAP)).join("")),
+  ];
+  let functions: readonly string[] = [];
+  let last = "";
+  for (const step of steps) {
+    const column = columns.indexOf(step.task);
+    if (step.number === cycleFrom)
+      lines.push(
+        `${"".padStart(NUMBER + GAP)}${" from here on for ever ".padStart(30, "-").padEnd(width - NUMBER - GAP, "-")}`,
+      );
+    if (step.functions.length > 0 && (step.task !== last || step.functions.join() !== functions.join())) {
+      for (const text of wrap(`${step.functions.at(-1)}():`, cell)) lines.push(line("", column, text));
+    }
+    ({ functions } = step);
+    last = step.task;
+    wrap(textOf(step, changes), cell).forEach((text, i) =>
+      lines.push(line(i === 0 ? String(step.number) : "", column, text)),
+    );
+  }
+  if (error !== undefined) lines.push(...wrap(`=> ${error}`, width));
+  lines.push(`replay: ${replay}`);
+  return lines.join("\n");
+}
+
+function textOf({ label, result, changes }: ReplayedStep, withChanges: boolean): string {
+  const gave = result === undefined || result === 0 ? "" : ` = ${result}`;
+  const did =
+    withChanges && changes.length > 0
+      ? ` {${changes.map(({ where, before, after }) => `${where}: ${before} -> ${after}`).join(", ")}}`
+      : "";
+  return `${label}${gave}${did}`;
+}
+
+function fit(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, width - 1)}~`;
+}
+
+/** Breaks a text at spaces; words that are too long are cut. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const whole of text.split(" ")) {
+    let word = whole;
+    while (word.length > width) {
+      if (line !== "") lines.push(line);
+      line = "";
+      lines.push(word.slice(0, width));
+      word = word.slice(width);
+    }
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  if (line !== "") lines.push(line);
+  return lines;
+}
