@@ -3,6 +3,8 @@ export interface KernelConfig {
   readonly cpus: number;
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly thp: "always" | "madvise" | "never";
+  /** /sys/kernel/mm/transparent_hugepage/shmem_enabled. */
+  readonly shmemThp: "always" | "advise" | "never";
   /** transparent_hugepage/use_zero_page. */
   readonly useZeroPage: boolean;
   /** fault_around_bytes in pages. */
@@ -33,6 +35,7 @@ export interface KernelConfig {
 export const DEFAULT_CONFIG: KernelConfig = {
   cpus: 1,
   thp: "madvise",
+  shmemThp: "never",
   useZeroPage: true,
   faultAroundPages: 16,
   hugetlbPages: 64,

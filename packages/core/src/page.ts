@@ -10,6 +10,7 @@ const PRIVATE = 7;
 const HEAD = 8;
 const ENTIRE_MAPCOUNT = 9;
 const PINCOUNT = 10;
+const NODE = 11;
 const STRIDE = 12;
 
 /** Flags of a frame, as struct page's. PG_ALLOCATED is the row's mark and set while the frame is in use. */
@@ -41,6 +42,8 @@ export const PG_REFERENCED = 1 << 20;
 export const PG_WORKINGSET = 1 << 21;
 /** MADV_FREE'd: clean anon page that reclaim may drop (swapbacked cleared). */
 export const PG_LAZYFREE = 1 << 22;
+/** The next batch of readahead starts when this page is used. */
+export const PG_READAHEAD = 1 << 23;
 
 /**
  * Page frames: one row a frame, the row number is the pfn. A compound page is a run of rows; what belongs to the folio
@@ -242,6 +245,15 @@ export class Pages {
 
   addPincount(pfn: number, by: number): void {
     this.segment.i32[this.head(pfn) * STRIDE + PINCOUNT]! += by;
+  }
+
+  /** page_to_nid(): the NUMA node that the frame lies in. */
+  node(pfn: number): number {
+    return this.#of(this.head(pfn), NODE);
+  }
+
+  setNode(pfn: number, node: number): void {
+    this.#set(this.head(pfn), NODE, node);
   }
 
   #of(pfn: number, word: number): number {

@@ -1,7 +1,7 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
-import { PG_HWPOISON, PG_LOCKED, PG_UPTODATE } from "../page.js";
+import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD, PG_UPTODATE } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import { folioAddRmap } from "../rmap/rmap.js";
 import { VM_UFFD_MINOR, VM_UFFD_WP } from "../vma.js";
@@ -28,6 +28,8 @@ export function doFaultAround(k: Kernel, vmf: VmFault): Path<number> {
 }
 
 function* faultAround(k: Kernel, vmf: VmFault): Path<number> {
+  const any = yield step("next_uptodate_folio", () => (firstUsable(k, vmf) ? 1 : 0));
+  if (any === 0) return 0;
   const huge = yield* mapPmd(k, vmf);
   if (huge !== 0) return huge;
   if (!(yield* pteAlloc(k, vmf))) return 0;
@@ -38,25 +40,38 @@ function* faultAround(k: Kernel, vmf: VmFault): Path<number> {
   return mapped;
 }
 
-function mapWindow(k: Kernel, vmf: VmFault): number {
-  if (k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn) !== vmf.ptep) return 0;
+/** Calls `visit` for each page of the window that is cached and may be mapped, until it returns true; whether it did. */
+function eachUsable(k: Kernel, vmf: VmFault, visit: (vpn: number, page: number) => boolean): boolean {
   const window = Math.min(k.config.faultAroundPages, k.tables.hugePages);
   const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
   const from = Math.max(vmf.vpn - (vmf.vpn % window), k.vmas.start(vmf.vma));
-  const to = Math.min(from + window, table + k.tables.hugePages, k.vmas.end(vmf.vma));
+  const to = Math.min(from - (from % window) + window, table + k.tables.hugePages, k.vmas.end(vmf.vma));
   const inode = k.files.inode(k.vmas.file(vmf.vma));
   const size = k.files.size(inode);
-  let result = 0;
   for (let vpn = from; vpn < to; vpn++) {
     const pgoff = k.vmas.linearIndex(vmf.vma, vpn);
     const page = pgoff < size ? filemapGet(k, inode, pgoff) : 0;
-    if (page === 0 || !k.pages.test(page, PG_UPTODATE) || k.pages.test(page, PG_LOCKED) || (k.pages.flags(page) & PG_HWPOISON) !== 0) continue;
+    if (page === 0 || !k.pages.test(page, PG_UPTODATE) || k.pages.test(page, PG_LOCKED | PG_READAHEAD)) continue;
+    if ((k.pages.flags(page) & PG_HWPOISON) === 0 && visit(vpn, page)) return true;
+  }
+  return false;
+}
+
+function firstUsable(k: Kernel, vmf: VmFault): boolean {
+  return eachUsable(k, vmf, () => true);
+}
+
+function mapWindow(k: Kernel, vmf: VmFault): number {
+  if (k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn) !== vmf.ptep) return 0;
+  let result = 0;
+  eachUsable(k, vmf, (vpn, page) => {
     const ptep = vmf.ptep + (vpn - vmf.vpn);
-    if (k.tables.get(ptep) !== 0) continue;
+    if (k.tables.get(ptep) !== 0) return false;
     k.tables.set(ptep, finishEntry(k, vmf, page, vpn !== vmf.vpn));
     k.pages.get(page);
     folioAddRmap(k, page);
     if (vpn === vmf.vpn) result = VM_FAULT_NOPAGE;
-  }
+    return false;
+  });
   return result;
 }

@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel.js";
 import { PG_LOCKED } from "../page.js";
 import { VM_SHARED } from "../vma.js";
 import { vmfAnonPrepare } from "./anon-vma-prepare.js";
-import { releaseFaultLock } from "./fault-lock.js";
+import { vmfCanCallFault } from "./fault-lock.js";
 import { doFaultAround, shouldFaultAround } from "./fault-around.js";
 import { faultPage } from "./file-ops.js";
 import { finishFault } from "./finish-fault.js";
@@ -12,7 +12,6 @@ import { faultDirtySharedPage, pageMkwrite } from "./file-write-notify.js";
 import { daxFault } from "./insert-pfn.js";
 import { pfnmapFault } from "./pfnmap-fault.js";
 import {
-  FAULT_FLAG_VMA_LOCK,
   VM_FAULT_DONE_COW,
   VM_FAULT_ERROR,
   VM_FAULT_LOCKED,
@@ -31,14 +30,6 @@ export function* doFault(k: Kernel, vmf: VmFault): Path<number> {
   if (!vmf.write) return yield* call("do_read_fault", doReadFault(k, vmf));
   if (!vmf.has(VM_SHARED)) return yield* call("do_cow_fault", doCowFault(k, vmf));
   return yield* call("do_shared_fault", doSharedFault(k, vmf));
-}
-
-/** vmf_can_call_fault(): handlers that cannot map around need mmap_lock; 0, or VM_FAULT_RETRY with the lock dropped. */
-function* vmfCanCallFault(k: Kernel, vmf: VmFault): Path<number> {
-  const mapsAround = vmf.kind !== INODE_DAX && vmf.kind !== INODE_PFNMAP;
-  if (mapsAround || (vmf.flags & FAULT_FLAG_VMA_LOCK) === 0) return 0;
-  yield* releaseFaultLock(k, vmf);
-  return VM_FAULT_RETRY;
 }
 
 function* doReadFault(k: Kernel, vmf: VmFault): Path<number> {

@@ -1,12 +1,13 @@
 import { type Path, step } from "@mmu-notifier/steps";
-import { INODE_SHMEM } from "../file.js";
+import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
-import { PG_HWPOISON, PG_LOCKED } from "../page.js";
-import { VM_RAND_READ } from "../vma.js";
+import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD } from "../page.js";
+import { thpVmaSuitable, vmaThpDisabled } from "../huge/thp-eligible.js";
+import { VM_HUGEPAGE, VM_RAND_READ } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
 import { mayDropLock } from "./file-write-notify.js";
-import { filemapGet, readAround, shmemGetPage } from "./page-cache.js";
+import { filemapGet, readAhead, readAround, shmemGetPage } from "./page-cache.js";
 import { VM_FAULT_HWPOISON, VM_FAULT_LOCKED, VM_FAULT_MAJOR, VM_FAULT_RETRY, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
 
 const BEYOND_END = 0;
@@ -37,9 +38,13 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
       yield* readAround(k, inode, pgoff, single);
       return VM_FAULT_MAJOR | VM_FAULT_RETRY;
     }
-    vmf.page = Math.abs(found);
-    const page = vmf.page;
+    const page = Math.abs(found);
+    vmf.page = page;
     if (found < 0) major = VM_FAULT_MAJOR;
+    if (vmf.kind === INODE_DISK && !vmf.has(VM_RAND_READ)) {
+      const again = yield* asyncReadahead(k, vmf, page);
+      if (again !== 0) return again;
+    }
     yield folioLock(k, page);
     const state = yield step("folio_test_uptodate", () => {
       if (k.pages.mapping(page) !== 0) return (k.pages.flags(page) & PG_HWPOISON) !== 0 ? VM_FAULT_HWPOISON : VM_FAULT_LOCKED;
@@ -58,16 +63,40 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
   }
 }
 
+/** do_async_mmap_readahead(): a marked page starts the next batch, with the lock dropped if it may be. VM_FAULT_RETRY then. */
+function* asyncReadahead(k: Kernel, vmf: VmFault, page: number): Path<number> {
+  const marked = yield step("folio_test_readahead", () => (k.pages.test(page, PG_READAHEAD) ? 1 : 0));
+  if (marked === 0) return 0;
+  const inode = yield step("file->f_mapping", () => k.files.inode(k.vmas.file(vmf.vma)));
+  const pgoff = yield step("vmf->pgoff", () => k.vmas.linearIndex(vmf.vma, vmf.vpn));
+  const drops = mayDropLock(vmf);
+  if (drops) yield* releaseFaultLock(k, vmf);
+  yield* readAhead(k, inode, pgoff, page);
+  if (!drops) return 0;
+  yield step("folio_put", () => {
+    k.pages.put(page);
+    return 0;
+  });
+  return VM_FAULT_RETRY;
+}
+
 /** Frame with a reference, negated when it came from swap. */
 function shmemLookup(k: Kernel, vmf: VmFault) {
   return step("shmem_get_folio_gfp", () => {
     const inode = k.files.inode(k.vmas.file(vmf.vma));
     const pgoff = k.vmas.linearIndex(vmf.vma, vmf.vpn);
     if (pgoff >= k.files.size(inode)) return BEYOND_END;
-    const page = shmemGetPage(k, inode, pgoff);
+    const page = shmemGetPage(k, inode, pgoff, shmemHuge(k, vmf));
     k.pages.get(Math.abs(page));
     return page;
   });
+}
+
+/** shmem_allowable_huge_orders(): sysfs, or MADV_HUGEPAGE where it asks for that, and a VMA that can map the block. Inside a step. */
+function shmemHuge(k: Kernel, vmf: VmFault): boolean {
+  const { shmemThp } = k.config;
+  if (shmemThp === "never" || (shmemThp === "advise" && !vmf.has(VM_HUGEPAGE))) return false;
+  return !vmaThpDisabled(k, vmf.mm, vmf.vmFlags) && thpVmaSuitable(k, vmf.vma, vmf.vpn);
 }
 
 function diskLookup(k: Kernel, vmf: VmFault) {

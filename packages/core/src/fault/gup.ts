@@ -39,6 +39,7 @@ import {
   VM_FAULT_HWPOISON_LARGE,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
+  VM_FAULT_WRITE,
 } from "./vm-fault.js";
 import { vmaKind } from "./vm-page-prot.js";
 
@@ -80,12 +81,13 @@ export function getUserPages(k: Kernel, cpu: number, mm: number, vpn: number, fl
 
 function* getPage(k: Kernel, cpu: number, mm: number, vpn: number, flags: GupFlags): Path<number> {
   let tried = 0;
+  let cowed = false;
   for (;;) {
     const vma = yield* findExtendVma(k, cpu, mm, vpn);
     if (vma === 0) return -EFAULT;
     const refused = yield step("check_vma_flags", () => checkVmaFlags(k, vma, flags));
     if (refused !== 0) return refused;
-    const found = yield step("follow_page_mask", () => followPage(k, vma, vpn, flags));
+    const found = yield step("follow_page_mask", () => followPage(k, vma, vpn, flags, cowed));
     if (found === MUST_SPLIT) {
       yield* splitHugePmd(k, cpu, vma, vpn);
       continue;
@@ -96,6 +98,7 @@ function* getPage(k: Kernel, cpu: number, mm: number, vpn: number, flags: GupFla
     }
     if (found !== NO_PAGE && found !== MUST_UNSHARE) return found;
     const result = yield* handleMmFault(k, cpu, vma, vpn, faultFlags(flags, found === MUST_UNSHARE) | tried);
+    if ((result & VM_FAULT_WRITE) !== 0) cowed = true;
     if ((result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0) {
       yield downRead(k.mms.mmapLock(mm));
       if ((result & VM_FAULT_RETRY) !== 0) tried = FAULT_FLAG_TRIED;
@@ -138,7 +141,7 @@ function checkVmaFlags(k: Kernel, vma: number, flags: GupFlags): number {
 }
 
 /** follow_page_mask(): the frame if the entry allows what is asked, with references taken; else what has to be done first. */
-function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags): number {
+function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags, cowed: boolean): number {
   const mm = k.vmas.mm(vma);
   const vmFlags = k.vmas.flags(vma);
   const ptep = k.tables.leaf(k.mms.pgd(mm), vpn);
@@ -153,19 +156,22 @@ function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags): numbe
   const page = ptePfn(pte) + (huge ? vpn % k.tables.span[level]! : 0);
   const special = pteSpecial(pte);
   if (special && ptePfn(pte) !== k.pages.zeroPfn) return -EFAULT;
-  if (flags.write === true && !canFollowWrite(k, vmFlags, pte, special ? 0 : page)) return NO_PAGE;
+  if (flags.write === true && !canFollowWrite(k, vmFlags, pte, special ? 0 : page, cowed)) return NO_PAGE;
   if (flags.write !== true && flags.pin === true && !pteWrite(pte) && mustUnshare(k, vmFlags, page, flags)) return MUST_UNSHARE;
   if (flags.get === true || flags.pin === true) grab(k, mm, page, flags);
   if (flags.write === true && !special && !k.pte.dirty(pte)) k.pages.mark(page, PG_DIRTY);
   return huge && (vmFlags & VM_HUGETLB) === 0 ? page + TOUCH : page;
 }
 
-/** can_follow_write_pte(): the entry is writable, or FOLL_FORCE may write to an exclusive page behind its back. */
-function canFollowWrite(k: Kernel, vmFlags: number, pte: Pte, page: number): boolean {
+/**
+ * can_follow_write_pte(): the entry is writable, or FOLL_FORCE may write to an exclusive page behind its back. Up to v5.18 a
+ * fault that had broken sharing in this call (FOLL_COW) was proof enough.
+ */
+function canFollowWrite(k: Kernel, vmFlags: number, pte: Pte, page: number, cowed: boolean): boolean {
   if (pteWrite(pte)) return true;
+  if (!since(k.profile, 5, 19)) return cowed && (vmFlags & VM_WRITE) === 0 && k.pte.dirty(pte);
   if ((vmFlags & (VM_MAYSHARE | VM_SHARED | VM_WRITE)) !== 0 || (vmFlags & VM_MAYWRITE) === 0) return false;
-  if (page === 0 || !k.pages.test(page, PG_ANON)) return false;
-  if (since(k.profile, 5, 19) && !anonExclusive(k, pte, page)) return false;
+  if (page === 0 || !k.pages.test(page, PG_ANON) || !anonExclusive(k, pte, page)) return false;
   if (k.config.softDirty && (vmFlags & VM_SOFTDIRTY) === 0 && (pte & PTE_SOFT_DIRTY) === 0) return false;
   return (vmFlags & VM_UFFD_WP) === 0 || !pteUffdWp(pte);
 }

@@ -1,7 +1,8 @@
 import { mightSleep, type Path, step } from "@mmu-notifier/steps";
-import { INODE_DISK, INODE_SHMEM } from "../file.js";
+import { INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
-import { PG_DIRTY, PG_LRU, PG_SWAPBACKED, PG_UPTODATE } from "../page.js";
+import { since } from "../kernel-profile.js";
+import { PG_DIRTY, PG_LRU, PG_READAHEAD, PG_SWAPBACKED, PG_UPTODATE } from "../page.js";
 
 /** Pages that a read of a disk file brings in around a faulting page: VM_READAHEAD of 128 KiB. */
 export const READ_AROUND_PAGES = 32;
@@ -28,24 +29,55 @@ export function readPage(k: Kernel, inode: number, index: number): void {
   filemapAdd(k, inode, index, pfn);
 }
 
-/** do_sync_mmap_readahead(): reads the page and, unless `single`, those around it. May sleep. */
+/**
+ * do_sync_mmap_readahead(): reads the page and, unless `single`, those around it, and marks where the next batch begins. May
+ * sleep.
+ */
 export function* readAround(k: Kernel, inode: number, index: number, single: boolean): Path {
   yield mightSleep("page_cache_ra_order");
   yield step("page_cache_ra_order", () => {
     const from = single ? index : Math.max(0, index - READ_AROUND_PAGES / 2);
-    const to = single ? index + 1 : from + READ_AROUND_PAGES;
-    for (let at = from; at < to; at++) readPage(k, inode, at);
+    readBatch(k, inode, from, single ? 1 : READ_AROUND_PAGES, single ? 0 : READ_AROUND_PAGES / 4);
+    return 0;
+  });
+}
+
+/** page_cache_async_ra(): the page that was marked is used, so the batch after what is cached is read. May sleep. */
+export function* readAhead(k: Kernel, inode: number, index: number, page: number): Path {
+  yield mightSleep("page_cache_async_ra");
+  yield step("page_cache_async_ra", () => {
+    k.pages.unmark(page, PG_READAHEAD);
+    let next = index;
+    while (next < k.files.size(inode) && filemapGet(k, inode, next) !== 0) next++;
+    readBatch(k, inode, next, READ_AROUND_PAGES, READ_AROUND_PAGES);
     return 0;
   });
 }
 
 /**
- * shmem_get_folio(SGP_CACHE): the frame of page `index`, filling a hole with a zeroed page and reading a swapped-out one back.
- * The result is positive for a page that was there, negative when it had to be read from swap. Inside a step.
+ * page_cache_ra_unbounded(): pages [from, from + count) up to the end of the file; the one `lookahead` before the end is
+ * marked. Since the file system has large folios (v6.16) the mark is placed before the batch is cut at the end of the file.
  */
-export function shmemGetPage(k: Kernel, inode: number, index: number): number {
+function readBatch(k: Kernel, inode: number, from: number, count: number, lookahead: number): void {
+  const pages = Math.min(count, k.files.size(inode) - from);
+  const reach = since(k.profile, 6, 16) ? count : pages;
+  const mark = lookahead > 0 && lookahead <= reach ? from + reach - lookahead : -1;
+  for (let at = from; at < from + pages; at++) {
+    if (filemapGet(k, inode, at) !== 0) continue;
+    readPage(k, inode, at);
+    if (at === mark) k.pages.mark(filemapGet(k, inode, at), PG_READAHEAD);
+  }
+}
+
+/**
+ * shmem_get_folio(SGP_CACHE): the frame of page `index`, filling a hole with a zeroed page, a huge one if `huge` and all of its
+ * block is a hole, and reading a swapped-out page back. The result is negated for a page that had to be read from swap.
+ * Inside a step.
+ */
+export function shmemGetPage(k: Kernel, inode: number, index: number, huge = false): number {
   const slot = k.files.cached(inode, index);
   if (slot > 0) return slot;
+  if (slot === 0 && huge && addHugePage(k, inode, index)) return k.files.cached(inode, index);
   const pfn = slot < 0 && k.swap.cached(-slot) !== 0 ? k.swap.cached(-slot) : k.pages.alloc();
   if (slot < 0) {
     k.pages.setContent(pfn, k.swap.content(-slot));
@@ -56,7 +88,14 @@ export function shmemGetPage(k: Kernel, inode: number, index: number): number {
   return slot < 0 ? -pfn : pfn;
 }
 
-/** True when the inode's pages come from a disk and can be written back to it. Inside a step. */
-export function hasBackingStore(k: Kernel, inode: number): boolean {
-  return k.files.kind(inode) === INODE_DISK;
+/** shmem_alloc_and_add_folio() of a huge folio; false when something of its block is cached already. */
+function addHugePage(k: Kernel, inode: number, index: number): boolean {
+  const pages = k.tables.hugePages;
+  const first = index - (index % pages);
+  for (let at = first; at < first + pages; at++) if (k.files.cached(inode, at) !== 0) return false;
+  const head = k.pages.alloc(k.tables.geometry.bits[0]!);
+  filemapAdd(k, inode, first, head);
+  for (let i = 1; i < pages; i++) k.files.setCached(inode, first + i, head + i);
+  k.pages.get(head, pages - 1);
+  return true;
 }

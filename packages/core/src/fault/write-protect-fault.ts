@@ -10,6 +10,7 @@ import { setPteAt } from "../tlb/ptep.js";
 import { ptepSetAccessFlags, updateMmuCache } from "../tlb/set-access-flags.js";
 import { VM_MAYSHARE, VM_SHARED, VM_WRITE } from "../vma.js";
 import { anonFolioMappedOnlyBy } from "./exclusive-folio.js";
+import { vmfCanCallFault } from "./fault-lock.js";
 import { faultDirtySharedPage, pageMkwrite, pfnMkwrite } from "./file-write-notify.js";
 import { folioLock } from "./folio-lock.js";
 import { vmNormalPage } from "./normal-page.js";
@@ -128,6 +129,8 @@ function* wpPfnShared(k: Kernel, vmf: VmFault): Path<number> {
     return faultWrite(k);
   }
   yield unlockPtl(k, vmf.ptep);
+  const retry = yield* vmfCanCallFault(k, vmf);
+  if (retry !== 0) return retry;
   const result = yield* pfnMkwrite(k, vmf);
   if ((result & (VM_FAULT_ERROR | VM_FAULT_NOPAGE)) !== 0) return result;
   return yield* finishMkwriteFault(k, vmf);

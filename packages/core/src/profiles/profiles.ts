@@ -29,6 +29,7 @@ const v5_10: KernelProfile = {
   arm64UffdWp: "ignored",
   daxWriteProtectEvent: "MMU_NOTIFY_CLEAR",
   reclaimAges: true,
+  procMemForce: true,
   perVmaLock: "no",
   contpte: false,
   arm64MkwriteNeedsDirty: false,
@@ -42,6 +43,7 @@ const v6_1: KernelProfile = {
   mprotectGathers: true,
   uffdUnregisterResolves: true,
   arm64UffdWp: "refused",
+  arm64MkwriteNeedsDirty: true,
   daxWriteProtectEvent: "MMU_NOTIFY_PROTECTION_PAGE",
 };
 
@@ -53,6 +55,7 @@ const v6_4: KernelProfile = {
   hugetlbTruncateEvent: "MMU_NOTIFY_CLEAR",
   hugetlbNestedRange: false,
   perVmaLock: "anon",
+  arm64MkwriteNeedsDirty: false,
 };
 
 /** The four places of the patch, one of them before the page-table lock is dropped. */
