@@ -1,0 +1,20 @@
+import type { Command } from "commander";
+import type { Context } from "../context.js";
+
+/** What a command's module exports: it fills in a commander command whose action resolves to an exit code. */
+export interface CommandModule {
+  readonly configure: (command: Command, context: Context, done: (exitCode: number) => void) => void;
+}
+
+/** One command; its module is loaded only when it is asked for. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** All commands in the order help lists them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: "run", summary: "run a script and show what the kernel, the notifiers and the devices did", load: () => import("./run.js") },
+  { name: "list", summary: "list drivers, kernels, architectures or the ops of the script language", load: () => import("./list.js") },
+];

@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import type { Context } from "../context.js";
+import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { renderScript } from "../output/timeline.js";
+import { type RunOptions, runScripts, type ScriptRun } from "../run-scripts.js";
+
+/** Something that the caller should look at: a device that can never go on, a driver that threw. */
+function isFinding({ records, errors }: ScriptRun): boolean {
+  return errors.length > 0 || records.some(({ livelock }) => livelock !== undefined);
+}
+
+export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
+  command
+    .argument("<file>", "a script, or - for standard input")
+    .option("--kernel <name>", "a kernel instead of the script's; see `mmun list kernels`")
+    .option("--arch <name>", "an architecture instead of the script's; see `mmun list archs`")
+    .option(
+      "--driver <[device=]name[:key=value,…]>",
+      "a driver for the script's devices, by name, package or path; may be given again",
+      (value: string, before: readonly string[]) => [...before, value],
+      [] as readonly string[],
+    )
+    .option("--script <name>", "only this script of the file")
+    .option("--pages", "also show VMAs and pages after each op")
+    .option("--json", "print one JSON object a script, a line each")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  mmun run upgrade.mm
+  mmun run upgrade.mm --kernel v6.4+upgrade-event --driver arm-smmu:ats
+  mmun run upgrade.mm --driver ./my-driver.ts --json
+  echo 'map 0 4 rw- p anon' | mmun run -`,
+    )
+    .action(async (file: string, options: RunOptions) => {
+      const runs = await runScripts(file, options, context);
+      for (const [index, run] of runs.entries()) {
+        if (options.json === true) context.print(JSON.stringify(summary(run)));
+        else context.print(`${index === 0 ? "" : "\n"}${renderScript(run, context, options.pages === true)}`);
+      }
+      done(runs.some(isFinding) ? EXIT_FINDING : EXIT_OK);
+    });
+}
+
+function summary({ script, kernel, arch, records, devices, errors }: ScriptRun): object {
+  return { script: script.name, arena: script.arena, kernel, arch, devices, records, errors };
+}

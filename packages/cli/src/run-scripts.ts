@@ -1,0 +1,134 @@
+import { readFileSync } from "node:fs";
+import type { CostReport } from "@mmu-notifier/sdk";
+import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
+import { didYouMean } from "@mmu-notifier/steps";
+import type { Context } from "./context.js";
+import { UsageError } from "./errors.js";
+import { progress } from "./output/progress.js";
+import { resolveDriver, shippedRegistry } from "./registry.js";
+
+/** How scripts are run from the command line. */
+export interface RunOptions {
+  readonly kernel?: string;
+  readonly arch?: string;
+  /** `[DEVICE=]NAME[:key=value,…]`. */
+  readonly driver: readonly string[];
+  readonly script?: string;
+  readonly json?: boolean;
+  readonly pages?: boolean;
+}
+
+/** A device of a run with what it cost. */
+export interface DeviceRun {
+  readonly name: string;
+  readonly driver: string;
+  readonly origin: string;
+  /** What its binding does with MMU_NOTIFY_PROTECTION_UPGRADE. */
+  readonly upgrade: "filter" | "deliver";
+  readonly costs: CostReport;
+}
+
+/** What a script came to. */
+export interface ScriptRun {
+  readonly script: Script;
+  readonly kernel: string;
+  readonly arch: string;
+  readonly records: readonly OpRecord[];
+  readonly devices: readonly DeviceRun[];
+  /** What code of drivers threw. */
+  readonly errors: readonly string[];
+}
+
+/** `[DEVICE=]NAME[:key=value,…]` as somebody types it. */
+export function parseDriver(text: string): Pick<Script["devices"][number], "driver" | "options"> & { readonly device: string | undefined } {
+  const match = /^(?:([\w.-]+)=)?([^:]+)(?::(.*))?$/.exec(text);
+  if (match === null) throw new UsageError(`--driver ${text}: expected NAME, NAME:key=value,… or DEVICE=NAME:key=value,…`, { driver: text });
+  const [, device, driver, rest] = match;
+  const options: Record<string, string | number | boolean> = {};
+  for (const part of rest === undefined || rest === "" ? [] : rest.split(",")) {
+    const [key, value] = part.split(/=(.*)/s, 2) as [string, string | undefined];
+    if (key === "") throw new UsageError(`--driver ${text}: expected key=value after the colon, found ${JSON.stringify(part)}`, { driver: text });
+    options[key] = value === undefined || value === "true" ? true : value === "false" ? false : /^\d+$/.test(value) ? Number(value) : value;
+  }
+  return { device, driver: driver!, options };
+}
+
+/** Gives a script's devices the drivers from the command line; a script without a device gets one named `dev0`. */
+function withDrivers(script: Script, drivers: readonly ReturnType<typeof parseDriver>[]): Script {
+  let { devices } = script;
+  for (const { device, driver, options } of drivers) {
+    if (device !== undefined && devices.some(({ name }) => name === device)) {
+      devices = devices.map((line) => (line.name === device ? { ...line, driver, options } : line));
+    } else if (device === undefined && devices.length > 0 && drivers.length === 1) devices = devices.map((line) => ({ ...line, driver, options }));
+    else devices = [...devices, { name: device ?? `dev${devices.length}`, driver, options, position: script.position }];
+  }
+  return { ...script, devices };
+}
+
+function read(file: string): Uint8Array {
+  try {
+    return readFileSync(file === "-" ? 0 : file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "it may not be read" : (code ?? "it cannot be read");
+    throw new UsageError(`cannot read ${file}: ${why}. Give the path of a script, or - for standard input`, { file });
+  }
+}
+
+function chosen(scripts: readonly Script[], file: string, name: string | undefined): readonly Script[] {
+  if (scripts.length === 0) throw new UsageError(`${file} holds no op. A script is one op a line; \`mmun list ops\` lists them`, { file });
+  if (name === undefined) return scripts;
+  const found = scripts.filter((script) => script.name === name);
+  if (found.length > 0) return found;
+  const names = scripts.map((script) => script.name);
+  throw new UsageError(`${file} has no script ${JSON.stringify(name)}.${didYouMean(name, names)} It has ${names.slice(0, 20).join(", ")}${names.length > 20 ? ", …" : ""}`, { file, name });
+}
+
+/**
+ * Runs the scripts of a file, each on a machine of its own.
+ *
+ * @throws UsageError, ScriptError, MachineError
+ */
+export async function runScripts(file: string, options: RunOptions, context: Context): Promise<readonly ScriptRun[]> {
+  const scripts = chosen(parseScripts(read(file), { file: file === "-" ? "stdin" : file }), file, options.script);
+  const registry = await shippedRegistry();
+  const drivers = options.driver.map(parseDriver);
+  const bar = progress(context, scripts.length, options.json !== true);
+  const runs: ScriptRun[] = [];
+  for (const written of scripts) {
+    const named = withDrivers(written, drivers);
+    const devices = [];
+    for (const device of named.devices) devices.push({ ...device, driver: await resolveDriver(registry, device.driver, process.cwd()) });
+    const script = { ...named, devices };
+    const session = new ScriptSession(script, {
+      registry,
+      detail: true,
+      snapshots: options.json === true || options.pages === true,
+      ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+      ...(options.arch === undefined ? {} : { arch: options.arch }),
+    });
+    try {
+      const records = script.statements.map((statement) => session.run(statement));
+      const { kernel } = session.machine;
+      runs.push({
+        script,
+        kernel: kernel.profile.name,
+        arch: kernel.arch.name,
+        records,
+        devices: [...session.devices.values()].map((device) => ({
+          name: device.name,
+          driver: device.definition.name,
+          origin: device.origin,
+          upgrade: device.decision().protectionUpgrade,
+          costs: device.report(),
+        })),
+        errors: session.machine.driverErrors.map(({ message }) => message),
+      });
+    } finally {
+      session.close();
+    }
+    bar.step();
+  }
+  bar.stop();
+  return runs;
+}
