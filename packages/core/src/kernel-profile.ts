@@ -76,8 +76,6 @@ export interface KernelProfile {
   readonly perVmaLock: "no" | "anon" | "all";
   /** The arm64 contpte layer folds runs of 16 entries: since v6.9. */
   readonly contpte: boolean;
-  /** /proc/PID/mem writes against the VMA's rights (CONFIG_PROC_MEM_ALWAYS_FORCE); Debian's v7.3 has it off. */
-  readonly procMemForce: boolean;
   /** pte_mkwrite() of arm64 leaves a clean entry read-only to hardware: since v6.12.y, and in v6.1.y. */
   readonly arm64MkwriteNeedsDirty: boolean;
 }

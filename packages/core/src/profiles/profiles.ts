@@ -29,7 +29,6 @@ const v5_10: KernelProfile = {
   arm64UffdWp: "ignored",
   daxWriteProtectEvent: "MMU_NOTIFY_CLEAR",
   reclaimAges: true,
-  procMemForce: true,
   perVmaLock: "no",
   contpte: false,
   arm64MkwriteNeedsDirty: false,
