@@ -39,5 +39,35 @@ export {
 export { DemandMemory } from "./tlb/demand-memory.js";
 export { type StrippedTrace, stripTrace } from "./tlb/strip.js";
 
+export { MachineMemory } from "./tlb/machine-memory.js";
+
+// Replaying
+export { replayFile, traceFormat, type TraceFormat } from "./replay-file.js";
+export { replayProgram } from "./replay-program.js";
+export { replayPages } from "./replay-pages.js";
+export { REPLAY_ARCH, REPLAY_KERNEL, type ReplayDrivers, type ReplayOptions, type ReplayProgress } from "./options.js";
+export { type DevicePolicy, WINDOW } from "./program/replay-devices.js";
+
+// Reports
+export type { LateRelease } from "./program/process-table.js";
+export { renderReport } from "./render.js";
+export type {
+  DeviceReport,
+  FaultCounts,
+  PageReport,
+  ProcessReport,
+  ProgramReport,
+  ReplayReport,
+  UpgradeCost,
+  UpgradeReport,
+} from "./program/report.js";
+export {
+  type Agreement,
+  agreementShare,
+  compareRanges,
+  type Comparison,
+  type NotifiedRange,
+} from "./program/agreement.js";
+
 // Errors
 export { ReplayError, type ReplayErrorCode, TraceError, type TraceErrorCode, type TracePosition } from "./errors.js";

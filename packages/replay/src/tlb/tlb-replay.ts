@@ -197,27 +197,28 @@ export function createTlbReplay(backend: TlbBackend, geometry: TlbGeometry = DEF
     l2.fill(0);
   }
 
-  function runShortened(keys: Int32Array, leftOut: number, length: number): void {
-    strict = true;
-    try {
-      run(keys, length);
-    } finally {
-      strict = false;
-    }
-    l1Hits += leftOut;
-  }
-
   return {
     get counters() {
       return { l1Hits, l2Hits, walks, faults, upgrades, refused };
     },
     run,
     runRuns(keys, counts, length = keys.length) {
+      const before = refused;
+      run(keys, length);
+      if (refused !== before) throw notExact("the kernel refused an access");
       let repeats = 0;
       for (let i = 0; i < length; i++) repeats += counts[i]! - 1;
-      runShortened(keys, repeats, length);
+      l1Hits += repeats;
     },
-    runStripped: (keys, stripped, length = keys.length) => runShortened(keys, stripped, length),
+    runStripped(keys, stripped, length = keys.length) {
+      strict = true;
+      try {
+        run(keys, length);
+      } finally {
+        strict = false;
+      }
+      l1Hits += stripped;
+    },
     drop,
     dropAll,
   };

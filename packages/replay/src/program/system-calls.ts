@@ -1,0 +1,89 @@
+import {
+  EEXIST,
+  type Kernel,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  sysBrk,
+  sysMadvise,
+  sysMmap,
+  sysMprotect,
+  sysMremap,
+  sysMsync,
+  sysMunmap,
+  type Thread,
+} from "@mmu-notifier/core";
+import type { Path } from "@mmu-notifier/steps";
+import type { CallRecord } from "../read/trace-record.js";
+import type { BackingFiles } from "./backing-files.js";
+
+/** A system call of a trace with what it returned. */
+export interface FinishedCall {
+  readonly name: string;
+  readonly args: readonly number[];
+  /** An address, 0, or -errno. */
+  readonly result: number;
+}
+
+/** A call and its return, as one. */
+export function finishedCall(call: CallRecord, result: number): FinishedCall {
+  return { name: call.name, args: call.args, result };
+}
+
+/** Where the calls of a process act. */
+export interface CallContext {
+  readonly k: Kernel;
+  readonly t: Thread;
+  readonly pid: number;
+  readonly files: BackingFiles;
+}
+
+type Replay = (context: CallContext, args: readonly number[], result: number) => Path<number>;
+
+const at = (args: readonly number[], index: number): number => args[index] ?? 0;
+
+/** mmap places the mapping where the trace's kernel did. */
+function* mmap({ k, t, pid, files }: CallContext, args: readonly number[], result: number): Path<number> {
+  const [length, prot, flags, descriptor, offset] = [at(args, 1), at(args, 2), at(args, 3), at(args, 4), at(args, 5)];
+  if (result < 0) return result;
+  const file =
+    (flags & MAP_ANONYMOUS) !== 0 ? 0 : files.mapped(pid, descriptor, result, result + length, offset + length);
+  const request = { address: result, length, prot, file, offset };
+  if ((flags & MAP_FIXED) !== 0) return yield* sysMmap(k, t, { ...request, flags });
+  const placed = yield* sysMmap(k, t, { ...request, flags: flags | MAP_FIXED_NOREPLACE });
+  // The model still has something there that the trace's kernel had not: the program's view wins.
+  if (placed === -EEXIST)
+    return yield* sysMmap(k, t, { ...request, flags: (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED });
+  return placed;
+}
+
+function mremap({ k, t }: CallContext, args: readonly number[], result: number): Path<number> {
+  const [old, oldLength, newLength, flags, target] = [at(args, 0), at(args, 1), at(args, 2), at(args, 3), at(args, 4)];
+  const moved = result >= 0 && result !== old && (flags & MREMAP_FIXED) === 0;
+  if (moved) return sysMremap(k, t, old, oldLength, newLength, flags | MREMAP_MAYMOVE | MREMAP_FIXED, result);
+  // A mapping that grew where it was must not be moved away.
+  const stayed = result === old ? flags & ~MREMAP_MAYMOVE : flags;
+  return sysMremap(k, t, old, oldLength, newLength, stayed, target);
+}
+
+const REPLAYS: Readonly<Record<string, Replay>> = {
+  mmap,
+  mremap,
+  munmap: ({ k, t }, args) => sysMunmap(k, t, at(args, 0), at(args, 1)),
+  mprotect: ({ k, t }, args) => sysMprotect(k, t, at(args, 0), at(args, 1), at(args, 2)),
+  madvise: ({ k, t }, args) => sysMadvise(k, t, at(args, 0), at(args, 1), at(args, 2)),
+  msync: ({ k, t }, args) => sysMsync(k, t, at(args, 0), at(args, 1), at(args, 2)),
+  brk: ({ k, t }, args) => sysBrk(k, t, at(args, 0)),
+};
+
+/** True for calls whose effect on the address space the model replays. */
+export function isReplayed(name: string): boolean {
+  return Object.hasOwn(REPLAYS, name);
+}
+
+/** Makes a call of a trace in the model. */
+export function replayCall(context: CallContext, { name, args, result }: FinishedCall): Path<number> {
+  return REPLAYS[name]!(context, args, result);
+}
