@@ -1,4 +1,4 @@
-import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, type Kernel, PG_DIRTY, PG_LRU, PG_UPTODATE, sysFsync, type Thread } from "@mmu-notifier/core";
+import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, type Kernel, PG_ALLOCATED, PG_DEVICE, PG_DIRTY, PG_LRU, PG_UPTODATE, sysFsync, type Thread } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { FileKind } from "../ops/op.js";
 import type { ScriptState } from "./script-state.js";
@@ -49,7 +49,9 @@ export interface NewFile {
 /** Makes a file and opens it for reading and writing. */
 export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, kind, pages, written }: NewFile): Path {
   const file = yield step("open", () => {
-    const row = k.files.open(k.files.createInode(INODES[kind], pages), FMODE_READ | FMODE_WRITE);
+    const inode = k.files.createInode(INODES[kind], pages);
+    if (kind === "dax") allocateBlocks(k, inode, pages);
+    const row = k.files.open(inode, FMODE_READ | FMODE_WRITE);
     state.setFile(name, row);
     return row;
   });
@@ -62,6 +64,19 @@ export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, ki
       k.files.setCached(k.files.inode(file), index, pfn);
       return 0;
     });
+  }
+}
+
+/** A DAX file is its blocks: frames of device memory, in huge runs where the file is large enough. */
+function allocateBlocks(k: Kernel, inode: number, pages: number): void {
+  const huge = k.tables.hugePages;
+  for (let index = 0; index < pages; ) {
+    const run = pages - index >= huge ? huge : 1;
+    const first = k.pages.segment.allocRun(run, run, PG_ALLOCATED | PG_DEVICE | PG_UPTODATE);
+    for (let i = 0; i < run; i++, index++) {
+      k.pages.get(first + i);
+      k.files.setStored(inode, index, first + i);
+    }
   }
 }
 
