@@ -1,7 +1,7 @@
 import { call, type Path, type Step } from "@mmu-notifier/steps";
 import { BusError } from "./errors.js";
 import { MMU_NOTIFY_EVENTS } from "./events.js";
-import { END_BIT, eventlessBit, NOTIFICATION_PHASES, type NotificationPhase } from "./interest.js";
+import { END_BIT, eventlessBit, type Interest, NOTIFICATION_PHASES, type NotificationPhase } from "./interest.js";
 import { yielded } from "./hand-written-path.js";
 import type { NotifierOps } from "./notifier-ops.js";
 import { callbackName } from "./observers.js";
@@ -91,9 +91,8 @@ export class Chain {
   #compile(slot: number): readonly Callback[] {
     const { hookBit, ops } = this.#table;
     const callbacks: Callback[] = [];
-    const bit =
-      slot < ONLY_END_SLOT ? slot : slot < EVENTLESS_SLOT ? slot - ONLY_END_SLOT + END_BIT : slot - EVENTLESS_SLOT;
-    const hook = slot >= END_SLOT && slot < ONLY_END_SLOT ? this.#table.hookFromRangeEnd : false;
+    const bit = bitOf(slot);
+    const hook = this.#table.callsHook(slot);
     for (const code of this.codes) {
       const row = code & (ROWS - 1);
       const of = ops[code >> ROW_BITS]!;
@@ -105,18 +104,24 @@ export class Chain {
   }
 }
 
+/** The bit of interest that a walk is about. */
+function bitOf(slot: number): number {
+  if (slot < ONLY_END_SLOT) return slot;
+  return slot < EVENTLESS_SLOT ? slot - ONLY_END_SLOT + END_BIT : slot - EVENTLESS_SLOT;
+}
+
 /** All chains that one bus has met. Numbers start at 1. */
 export class Chains {
   readonly ops: readonly NotifierOps[];
   readonly hookBit: number;
-  readonly hookFromRangeEnd: boolean;
+  readonly #hookFromRangeEnd: boolean;
   readonly #chains: Chain[] = [];
   readonly empty: Chain;
 
   constructor(ops: readonly NotifierOps[], hookBit: number, hookFromRangeEnd: boolean) {
     this.ops = ops;
     this.hookBit = hookBit;
-    this.hookFromRangeEnd = hookFromRangeEnd;
+    this.#hookFromRangeEnd = hookFromRangeEnd;
     this.empty = this.add([]);
   }
 
@@ -124,6 +129,16 @@ export class Chains {
     const chain = new Chain(this, this.#chains.length + 1, codes);
     this.#chains.push(chain);
     return chain;
+  }
+
+  /** True for the walk of range_end that calls the hook of each subscription first. */
+  callsHook(slot: number): boolean {
+    return this.#hookFromRangeEnd && slot >= END_SLOT && slot < ONLY_END_SLOT;
+  }
+
+  /** The interest that a subscription must have to be called in a walk. */
+  interest(slot: number): Interest {
+    return (1 << bitOf(slot)) | (this.callsHook(slot) ? 1 << this.hookBit : 0);
   }
 
   at(id: number): Chain {

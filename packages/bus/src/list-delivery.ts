@@ -40,13 +40,11 @@ export class ListDelivery {
 
   /** The step body that takes the SRCU lock and reads the list: a chain and the counter, {@link NOBODY}, or {@link NO_NOTIFIERS}. */
   enter(mm: number, slot: number, task: number): number {
-    const { subscriptions, srcuLock } = this.#state;
+    const { chains, subscriptions, srcuLock } = this.#state;
     const head = subscriptions.of(mm);
     if (head === 0) return NO_NOTIFIERS;
-    const first = subscriptions.first(head);
-    if (first === 0) return NOBODY;
-    const chain = subscriptions.chainFrom(first);
-    return chain.callbacks(slot).length === 0 ? NOBODY : chain.id * 2 + srcuLock.run(task);
+    if ((subscriptions.interest(head) & chains.interest(slot)) === 0) return NOBODY;
+    return subscriptions.chainFrom(subscriptions.first(head)).id * 2 + srcuLock.run(task);
   }
 
   /** The callbacks that a result of {@link enter} stands for. */

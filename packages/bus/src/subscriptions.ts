@@ -1,6 +1,7 @@
 import { type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
 import type { Chain, Chains } from "./chain.js";
 import { BusError } from "./errors.js";
+import type { Interest } from "./interest.js";
 
 // struct mmu_notifier_subscriptions
 const FIRST = 1;
@@ -10,7 +11,9 @@ const ACTIVE = 4;
 const ITREE = 5;
 const DEFERRED = 6;
 const WAIT_QUEUE = 7;
-const SUBSCRIPTIONS_WORDS = 8;
+/** Not in the kernel: what anybody on the list wants, so that a list nobody of which wants a call is not walked. */
+const INTEREST = 8;
+const SUBSCRIPTIONS_WORDS = 10;
 
 // struct mmu_notifier
 const OPS = 1;
@@ -220,6 +223,7 @@ export class Subscriptions {
     i32[row * SUBSCRIPTION_WORDS + NEXT] = this.first(head);
     i32[row * SUBSCRIPTION_WORDS + HASHED] = 1;
     this.heads.i32[head * SUBSCRIPTIONS_WORDS + FIRST] = row;
+    this.#sumInterest(head);
   }
 
   /** hlist_del_init_rcu(): the row keeps its `next`, because a reader may stand on it. Does nothing when unhashed. */
@@ -234,6 +238,18 @@ export class Subscriptions {
       i32[at * SUBSCRIPTION_WORDS + NEXT] = next;
     }
     i32[row * SUBSCRIPTION_WORDS + HASHED] = 0;
+    this.#sumInterest(head);
+  }
+
+  /** What anybody on the list wants. */
+  interest(head: number): Interest {
+    return this.heads.i32[head * SUBSCRIPTIONS_WORDS + INTEREST]!;
+  }
+
+  #sumInterest(head: number): void {
+    let interest = 0;
+    for (let at = this.first(head); at !== 0; at = this.next(at)) interest |= this.#chains.ops[this.ops(at)]!.interest;
+    this.heads.i32[head * SUBSCRIPTIONS_WORDS + INTEREST] = interest;
   }
 
   /** The subscriptions that a reader meets from `row` on. */
