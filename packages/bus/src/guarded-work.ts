@@ -23,6 +23,8 @@ export class GuardedWork<R> {
   value: R | undefined = undefined;
   readonly #box: FaultBox;
   #path: Path<R> | undefined = undefined;
+  /** The step that runs now is one that this work wrapped, not one of a call on the bus inside the work. */
+  #wrapped = false;
   /** What a step threw and the work has not been told yet. */
   #thrown: Fault | undefined = undefined;
   /** What a step threw last. */
@@ -45,7 +47,7 @@ export class GuardedWork<R> {
   /** The step after one that returned `result`, or undefined when the work is done. */
   advance(result: number): Step | undefined {
     try {
-      if (result !== THREW) return this.#take(this.#path!.next(result));
+      if (result !== THREW || !this.#wrapped) return this.#take(this.#path!.next(result));
       const { cause } = this.#thrown ?? { cause: new Error("a step of the work threw") };
       this.#thrown = undefined;
       return this.#take(this.#path!.throw(cause));
@@ -59,7 +61,8 @@ export class GuardedWork<R> {
       this.value = next.value;
       return undefined;
     }
-    return canThrow(next.value) ? this.#guard(next.value) : next.value;
+    this.#wrapped = canThrow(next.value);
+    return this.#wrapped ? this.#guard(next.value) : next.value;
   }
 
   #fail(cause: unknown): undefined {
@@ -70,7 +73,7 @@ export class GuardedWork<R> {
    * A checker runs one step from many states, so whether it throws must not depend on an earlier run: a wait that threw is
    * simply tried again by `run`.
    */
-  #guard(step: Step): Step {
+  #guard(step: Step): GuardedStep {
     const { ready } = step;
     const run = (task: number): number => {
       try {
@@ -82,7 +85,7 @@ export class GuardedWork<R> {
         return THREW;
       }
     };
-    if (ready === undefined) return new Step(step.label, run, undefined, step.effect);
+    if (ready === undefined) return new GuardedStep(step.label, run, undefined, step.effect);
     const guardedReady = (task: number): boolean => {
       try {
         return ready(task);
@@ -90,7 +93,7 @@ export class GuardedWork<R> {
         return true;
       }
     };
-    return new Step(step.label, run, guardedReady, step.effect);
+    return new GuardedStep(step.label, run, guardedReady, step.effect);
   }
 }
 
@@ -104,7 +107,11 @@ export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | u
   return guarded.value;
 }
 
+/** A step that does not throw. */
+class GuardedStep extends Step {}
+
 /** Lock steps and markers are the steps package's own and do not throw by themselves. */
 function canThrow(step: Step): boolean {
+  if (step instanceof GuardedStep) return false;
   return step.effect === undefined || (step.effect.kind === "might-sleep" && !isMarker(step));
 }

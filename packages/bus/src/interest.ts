@@ -26,7 +26,7 @@ const EVENTS = MMU_NOTIFY_EVENTS.length;
 const EVENTLESS = 2 * EVENTS - 2;
 
 /** First of the nine bits of range_start. */
-export const START_BIT = 0;
+const START_BIT = 0;
 /** First of the nine bits of range_end. */
 export const END_BIT = EVENTS;
 export const ALL_STARTS: Interest = (1 << EVENTS) - 1;

@@ -17,7 +17,7 @@ interface Running {
 }
 
 /** Threads whose steps are put in any order that the test chooses. */
-export class Interleaving {
+class Interleaving {
   readonly #tasks: Running[];
   readonly trace: string[] = [];
 

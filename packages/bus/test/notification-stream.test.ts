@@ -298,6 +298,39 @@ describe("a subscriber that throws", () => {
     expect(faults).toEqual([expect.stringMatching(/acme-npu threw.*boom/)]);
   });
 
+  it("does not harm the work of another that called the bus", () => {
+    const { bus, mms } = machine(V6_4, { mms: 2 });
+    const log: string[] = [];
+    const faults: string[] = [];
+    bus.faults.subscribe(({ subscriber }) => faults.push(subscriber));
+    bus
+      .notifications(mms[0]!.id)
+      .named("outer")
+      .pipe(phases("start"))
+      .subscribe((n) =>
+        n.waitUntil(function* () {
+          yield* bus.invalidateRangeStart(range(mms[1]!.id));
+          yield step("after", () => log.push("after"));
+        }),
+      );
+    bus
+      .notifications(mms[1]!.id)
+      .named("inner")
+      .pipe(phases("start"))
+      .subscribe((n) =>
+        n.waitUntil(function* () {
+          yield step("bad", () => {
+            throw new Error("boom");
+          });
+        }),
+      );
+
+    new Scheduler().run(bus.invalidateRangeStart(range(mms[0]!.id)));
+
+    expect(log).toEqual(["after"]);
+    expect(faults).toEqual(["inner"]);
+  });
+
   it("may catch the error of its own step", () => {
     const { bus, mm } = machine();
     const log: string[] = [];
