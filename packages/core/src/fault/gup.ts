@@ -155,7 +155,8 @@ function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags, cowed:
   if (huge && flags.splitPmd === true && (vmFlags & VM_HUGETLB) === 0) return MUST_SPLIT;
   const page = ptePfn(pte) + (huge ? vpn % k.tables.span[level]! : 0);
   const special = pteSpecial(pte);
-  if (special && ptePfn(pte) !== k.pages.zeroPfn) return -EFAULT;
+  // A DAX entry has a page behind it (pte_devmap); other special entries but the zero page's have none.
+  if (special && ptePfn(pte) !== k.pages.zeroPfn && vmaKind(k, vma) !== INODE_DAX) return -EFAULT;
   if (flags.write === true && !canFollowWrite(k, vmFlags, pte, special ? 0 : page, cowed)) return NO_PAGE;
   if (flags.write !== true && flags.pin === true && !pteWrite(pte) && mustUnshare(k, vmFlags, page, flags)) return MUST_UNSHARE;
   if (flags.get === true || flags.pin === true) grab(k, mm, page, flags);
