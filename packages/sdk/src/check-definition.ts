@@ -59,12 +59,12 @@ export function checkDefinition(candidate: unknown, origin: string): SecondaryMm
     refuse(origin, `${nearly(fields, "name")}: ${show(name)}`, "use a kebab-case string, for instance \"acme-npu\"");
   }
   if (typeof fields["summary"] !== "string" || fields["summary"] === "") refuse(origin, nearly(fields, "summary"), "write one line that says what the device is");
-  if (typeof fields["create"] !== "function") refuse(origin, nearly(fields, "create"), "create is a function from a binding context to a binding");
+  if (typeof fields["create"] !== "function") refuse(origin, nearly(fields, "create"), "make create a function from a binding context to a binding");
   for (const optional of ["decides", "device"]) {
-    if (fields[optional] !== undefined && typeof fields[optional] !== "function") refuse(origin, `${optional} is ${show(fields[optional])}`, `${optional} is a function, or absent`);
+    if (fields[optional] !== undefined && typeof fields[optional] !== "function") refuse(origin, `${optional} is ${show(fields[optional])}`, `make ${optional} a function, or leave it out`);
   }
   if (fields["options"] !== undefined && (typeof fields["options"] !== "object" || fields["options"] === null)) {
-    refuse(origin, `options is ${show(fields["options"])}`, "options is an object of defaults, or absent");
+    refuse(origin, `options is ${show(fields["options"])}`, "make options an object of defaults, or leave it out");
   }
   for (const field of Object.keys(fields)) {
     if (!KNOWN.includes(field)) refuse(origin, `it has an unknown field ${field}`, suggestion(field, KNOWN));
@@ -74,7 +74,7 @@ export function checkDefinition(candidate: unknown, origin: string): SecondaryMm
 }
 
 function checkDeclarations(declares: unknown, fields: Fields, origin: string): void {
-  if (typeof declares !== "object" || declares === null) refuse(origin, nearly(fields, "declares"), "declares is an object of assumptions, or a function that returns one");
+  if (typeof declares !== "object" || declares === null) refuse(origin, nearly(fields, "declares"), "make declares an object of assumptions, or a function that returns one");
   const known = Object.keys(DECLARATIONS);
   const given = declares as Fields;
   for (const field of Object.keys(given)) {
