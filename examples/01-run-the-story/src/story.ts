@@ -1,4 +1,15 @@
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, mmput, PAGE_SIZE, PROT_READ, PROT_WRITE, sysFork, sysMmap, userAccess } from "@mmu-notifier/core";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  mmput,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  sysFork,
+  sysMmap,
+  userAccess,
+} from "@mmu-notifier/core";
 import smmu from "@mmu-notifier/driver-arm-smmu";
 import { createMachine } from "@mmu-notifier/machine";
 

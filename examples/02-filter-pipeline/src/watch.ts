@@ -1,5 +1,17 @@
 import { alignedTo, clippedTo, exceptEvents, ranges } from "@mmu-notifier/bus";
-import { MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, sysMadvise, sysMmap, sysMprotect, userAccess } from "@mmu-notifier/core";
+import {
+  MADV_DONTNEED,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  sysMadvise,
+  sysMmap,
+  sysMprotect,
+  userAccess,
+} from "@mmu-notifier/core";
 import { createMachine } from "@mmu-notifier/machine";
 import { filter, map } from "rxjs";
 
@@ -34,9 +46,15 @@ export function watch(): readonly string[] {
     )
     .subscribe((pages) => told.push(`meter: ${pages} pages`));
 
-  const request = { address: BASE, length: 32 * PAGE_SIZE, prot: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED };
+  const request = {
+    address: BASE,
+    length: 32 * PAGE_SIZE,
+    prot: PROT_READ | PROT_WRITE,
+    flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+  };
   machine.run(sysMmap(k, thread, request));
-  for (let vpn = BASE / PAGE_SIZE; vpn < BASE / PAGE_SIZE + 32; vpn++) machine.run(userAccess(k, thread, vpn, "write", 1));
+  for (let vpn = BASE / PAGE_SIZE; vpn < BASE / PAGE_SIZE + 32; vpn++)
+    machine.run(userAccess(k, thread, vpn, "write", 1));
   machine.run(sysMprotect(k, thread, BASE, 32 * PAGE_SIZE, PROT_READ));
   machine.run(sysMadvise(k, thread, BASE, 4 * PAGE_SIZE, MADV_DONTNEED));
   machine.run(sysMadvise(k, thread, BASE + 12 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_DONTNEED));

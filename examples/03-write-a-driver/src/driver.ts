@@ -19,13 +19,22 @@ export default defineSecondaryMmu({
   name: "acme-npu",
   sdk: 1,
   summary: "walks the CPU's page table, keeps 64 translations, faults from its TLB",
-  declares: { pageTable: "shared-walk", onMissingRight: "fault", resolvesFaultsInSoftware: false, reachedByBroadcast: [], filters: [] },
+  declares: {
+    pageTable: "shared-walk",
+    onMissingRight: "fault",
+    resolvesFaultsInSoftware: false,
+    reachedByBroadcast: [],
+    filters: [],
+  },
 
   create(context) {
     const { faults, memory, mm, notifications, walker } = context;
     const tlb = iotlb(context, { sets: 16, ways: 4, hitPolicy: "fault-from-tlb" });
     const queue = commandQueue(context, {
-      target: { execute: ({ start, pages }) => tlb.invalidateRange(mm.id, start, start + pages), drained: () => tlb.drained },
+      target: {
+        execute: ({ start, pages }) => tlb.invalidateRange(mm.id, start, start + pages),
+        drained: () => tlb.drained,
+      },
     });
     const tables = new ContextDescriptor(memory);
     tables.write(mm.id, 1);
@@ -43,9 +52,15 @@ export default defineSecondaryMmu({
       n.waitUntil(() => queue.issue([tlbiNhVa(mm.id, start, end - start)]));
     }
     return {
-      translation: chain(tlb.stage(() => mm.id, walker), tables, walker),
+      translation: chain(
+        tlb.stage(() => mm.id, walker),
+        tables,
+        walker,
+      ),
       fault: softwareFault(context, faults),
-      connection: notifications.pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release")).subscribe(answer),
+      connection: notifications
+        .pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release"))
+        .subscribe(answer),
       unbind: release,
       entries: () => tlb.entries(mm.id),
     };

@@ -15,12 +15,22 @@ import driver from "./driver.js";
 const PAGE = 0x2000_0000_0;
 
 /** The NPU reads a page of shared memory and then writes it. What became of the write, and what it took. */
-export function upgradeOn(kernel: string): { readonly outcome: string; readonly faults: number; readonly commands: Readonly<Record<string, number>> } {
+export function upgradeOn(kernel: string): {
+  readonly outcome: string;
+  readonly faults: number;
+  readonly commands: Readonly<Record<string, number>>;
+} {
   const machine = createMachine({ kernel, arch: "arm64" });
   const { kernel: k } = machine;
   const process = machine.createProcess();
   const file = k.files.open(k.files.createInode(INODE_SHMEM, 4), FMODE_READ | FMODE_WRITE);
-  const request = { address: PAGE * PAGE_SIZE, length: 4 * PAGE_SIZE, prot: PROT_READ | PROT_WRITE, flags: MAP_SHARED | MAP_FIXED, file };
+  const request = {
+    address: PAGE * PAGE_SIZE,
+    length: 4 * PAGE_SIZE,
+    prot: PROT_READ | PROT_WRITE,
+    flags: MAP_SHARED | MAP_FIXED,
+    file,
+  };
   machine.run(sysMmap(k, process.thread, request));
 
   const npu = machine.attach(driver, { process, name: "npu0" });

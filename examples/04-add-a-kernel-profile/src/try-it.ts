@@ -1,4 +1,15 @@
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, mmput, PAGE_SIZE, PROT_READ, PROT_WRITE, sysFork, sysMmap, userAccess } from "@mmu-notifier/core";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  mmput,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  sysFork,
+  sysMmap,
+  userAccess,
+} from "@mmu-notifier/core";
 import smmu from "@mmu-notifier/driver-arm-smmu";
 import { createMachine } from "@mmu-notifier/machine";
 import plugin from "./profile.js";
@@ -11,7 +22,12 @@ export function reuseOn(kernel: string): string {
   const process = machine.createProcess();
   const { kernel: k } = machine;
   const { thread } = process;
-  const request = { address: PAGE * PAGE_SIZE, length: PAGE_SIZE, prot: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED };
+  const request = {
+    address: PAGE * PAGE_SIZE,
+    length: PAGE_SIZE,
+    prot: PROT_READ | PROT_WRITE,
+    flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+  };
   machine.run(sysMmap(k, thread, request));
   machine.run(userAccess(k, thread, PAGE, "write", 1));
   machine.run(mmput(k, { cpu: 0, mm: machine.run(sysFork(k, thread)) }));

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { existsSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { COMMANDS } from "./commands/index.js";
 import { type Context, processContext } from "./context.js";
@@ -8,7 +7,7 @@ import { complain } from "./output/complain.js";
 
 const EXAMPLES = `
 Examples:
-  mmun                                  the story: one page, two CPUs, a device that never heard of the upgrade
+  mmun                                  the story: pages that become writable, and the devices that never hear of it
   mmun run upgrade.mm                   what a script does, op by op
   mmun run upgrade.mm --kernel v6.4+upgrade-event --driver arm-smmu
   mmun list drivers                     every driver that is installed, and where it came from
@@ -18,7 +17,9 @@ Exit codes: 0 all is well, 1 something was found, 2 wrong use or input.`;
 /** Builds the program; only the command that is asked for is loaded. */
 async function program(argv: readonly string[], context: Context, done: (exitCode: number) => void): Promise<Command> {
   const root = new Command("mmun")
-    .description("A workbench for MMU notifiers: Linux memory management, the bus, and the secondary MMUs that hang on it.")
+    .description(
+      "A workbench for MMU notifiers: Linux memory management, the bus, and the secondary MMUs that hang on it.",
+    )
     .version("0.1.0", "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .addHelpText("after", EXAMPLES)
@@ -28,36 +29,29 @@ async function program(argv: readonly string[], context: Context, done: (exitCod
   const wanted = argv.find((word) => !word.startsWith("-") && word !== "help");
   for (const { name, summary, load } of COMMANDS) {
     const command = root.command(name).summary(summary).description(summary);
-    command.exitOverride().configureOutput({ outputError: () => undefined, writeOut: (text) => context.print(text.trimEnd()) });
+    command
+      .exitOverride()
+      .configureOutput({ outputError: () => undefined, writeOut: (text) => context.print(text.trimEnd()) });
     if (name === wanted) (await load()).configure(command, context, done);
   }
   return root;
 }
 
-/** The module that the command without arguments runs. */
-interface Story {
-  readonly printStory: (context: Context) => Promise<number>;
-}
+/** Options that ask about the program itself; everything else without a command is about the story. */
+const ABOUT = new Set(["-h", "--help", "-V", "--version", "help"]);
 
-async function story(context: Context): Promise<number | undefined> {
-  for (const name of ["./story.js", "./story.ts"]) {
-    const url = new URL(name, import.meta.url);
-    if (existsSync(url)) return ((await import(url.href)) as Story).printStory(context);
-  }
-  return undefined;
+/** The command line with the default command spelled out. */
+function withDefault(argv: readonly string[]): readonly string[] {
+  const named = argv.some((word) => !word.startsWith("-") || ABOUT.has(word));
+  return named ? argv : ["story", ...argv];
 }
 
 async function main(argv: readonly string[]): Promise<number> {
   const context = processContext();
   let exitCode = EXIT_OK;
   try {
-    if (argv.length === 0) {
-      const told = await story(context);
-      if (told !== undefined) return told;
-    }
     const root = await program(argv, context, (code) => (exitCode = code));
-    if (argv.length === 0) root.outputHelp();
-    else await root.parseAsync(argv, { from: "user" });
+    await root.parseAsync(argv, { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -75,4 +69,4 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(EXIT_OK);
   throw error;
 });
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(withDefault(process.argv.slice(2)));

@@ -23,7 +23,14 @@ export interface Trial {
 /** Runs one scenario with one device on one kernel. */
 export function runTrial(kernel: string, variant: Variant, scenario: Scenario, registry: PluginRegistry): Trial {
   const [script] = parseScripts(scriptOf(scenario, variant), { file: `${scenario.name}.mm` });
-  const session = new ScriptSession(script!, { kernel, arch: "arm64", registry, detail: true, listen: false, snapshots: false });
+  const session = new ScriptSession(script!, {
+    kernel,
+    arch: "arm64",
+    registry,
+    detail: true,
+    listen: false,
+    snapshots: false,
+  });
   try {
     const statements = script!.statements;
     for (const statement of statements.slice(0, -1)) session.run(statement);
@@ -55,7 +62,10 @@ function carrier(happened: readonly Happening[]): Trial["through"] {
   return hook === undefined ? "none" : (hook.call as "invalidate_range" | "arch_invalidate_secondary_tlbs");
 }
 
-function difference(after: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): Record<string, number> {
+function difference(
+  after: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>>,
+): Record<string, number> {
   const spent = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
   return Object.fromEntries(spent.filter(([, count]) => count > 0));
 }

@@ -1,0 +1,80 @@
+import type { Context } from "../context.js";
+import { table } from "../output/table.js";
+import { KERNELS, SCENARIOS, VARIANTS } from "./scenarios.js";
+import type { Story } from "./story.js";
+import type { TraceSummary } from "./traces.js";
+import type { Trial } from "./trial.js";
+
+type Colors = Context["colors"];
+
+/** The story as text, at most 100 columns wide. */
+export function renderStory(story: Story, { colors }: Context): string {
+  return [
+    colors.bold("A page becomes writable. Who hears of it?"),
+    "",
+    "A device reads a page and caches the translation, read-only. Then it writes. The kernel gives the page",
+    "the right to be written, on the same frame. arm64, no hardware dirty bits; each cell is a machine of its own.",
+    ...SCENARIOS.flatMap((scenario) => [
+      "",
+      trialTable(story.trials, scenario.name, `${scenario.title} (${scenario.path})`, colors),
+    ]),
+    "",
+    `  ${colors.green("event")}: MMU_NOTIFY_PROTECTION_UPGRADE was delivered; ${colors.green("hook")}: the secondary-TLB hook was called; filtered: it was sent and the driver`,
+    `  does not want it; untold: nothing was sent. ${colors.red("LIVELOCK")} is proved: two retries found the whole machine in the same state.`,
+    "",
+    colors.bold("What does the event cost? Three recorded programs, replayed"),
+    ...story.traces.flatMap((trace) => ["", traceTable(trace, colors)]),
+    "",
+    colors.bold("Next"),
+    ...story.next.map((command) => `  ${command}`),
+  ].join("\n");
+}
+
+function trialTable(trials: readonly Trial[], scenario: string, title: string, colors: Colors): string {
+  const rows = VARIANTS.map((variant) => [
+    variant.title,
+    ...KERNELS.map((kernel) =>
+      cell(
+        trials.find(
+          (trial) => trial.scenario === scenario && trial.driver === variant.title && trial.kernel === kernel,
+        )!,
+        colors,
+      ),
+    ),
+  ]);
+  return table(rows, [
+    colors.bold(title),
+    ...KERNELS.map((kernel) => colors.dim(kernel.replace("v6.4+upgrade-event", "+event"))),
+  ]);
+}
+
+function cell({ outcome, faults, commands, upgrade, through }: Trial, colors: Colors): string {
+  if (outcome === "livelock") return colors.red("LIVELOCK");
+  if (outcome === "aborted") return colors.yellow("aborted");
+  const spent = Object.entries(commands).reduce((all, [name, count]) => all + (name === "CMD_RESUME" ? 0 : count), 0);
+  const told =
+    upgrade === "filtered"
+      ? "filtered"
+      : upgrade === "not sent"
+        ? "untold"
+        : colors.green(through === "MMU_NOTIFY_PROTECTION_UPGRADE" ? "event" : "hook");
+  return `${faults} fault${faults === 1 ? "" : "s"} ${spent} cmd ${told}`;
+}
+
+function traceTable(summary: TraceSummary, colors: Colors): string {
+  const { title, notifications, agree, recorded, silentUpgrades, upgradeEvents } = summary;
+  const facts = `  ${notifications} notifications (${agree} of ${recorded} recorded ones agree), ${silentUpgrades} silent upgrades; the event would be sent ${upgradeEvents} times`;
+  const rows = summary.drivers.map(({ driver, delivered, commands, refills, upgrade }) => [
+    driver,
+    `${delivered}`,
+    `${commands}`,
+    `${refills}`,
+    upgrade.filtered > 0 ? `${upgrade.filtered} filtered` : `+${upgrade.delivered} calls`,
+    `+${upgrade.commands}`,
+    `+${upgrade.refills}`,
+  ]);
+  const head = [colors.bold(title), "calls", "commands", "refills", "the event adds", "commands", "refills"].map(
+    (text, index) => (index === 0 ? text : colors.dim(text)),
+  );
+  return `${table(rows, head)}\n${facts}`;
+}

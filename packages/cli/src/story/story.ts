@@ -1,0 +1,26 @@
+import type { PluginRegistry } from "@mmu-notifier/machine";
+import { KERNELS, SCENARIOS, VARIANTS } from "./scenarios.js";
+import { traceSummaries, type TraceSummary } from "./traces.js";
+import { runTrial, type Trial } from "./trial.js";
+
+/** Everything that `mmun` tells without arguments, as data. */
+export interface Story {
+  readonly trials: readonly Trial[];
+  readonly traces: readonly TraceSummary[];
+  /** Commands to try next. */
+  readonly next: readonly string[];
+}
+
+export const NEXT: readonly string[] = [
+  "npm run mmun -- run examples/03-write-a-driver/upgrade.mm --kernel v6.4 --driver ./examples/03-write-a-driver/src/driver.ts",
+  "npm run mmun -- replay packages/replay/traces/git.trace.gz",
+  "npm run mmun -- list",
+];
+
+/** Computes the story: every trial on a machine of its own, every trace replayed from its file. */
+export async function tellStory(registry: PluginRegistry): Promise<Story> {
+  const trials = SCENARIOS.flatMap((scenario) =>
+    VARIANTS.flatMap((variant) => KERNELS.map((kernel) => runTrial(kernel, variant, scenario, registry))),
+  );
+  return { trials, traces: await traceSummaries(registry), next: NEXT };
+}
