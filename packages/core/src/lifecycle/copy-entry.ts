@@ -4,10 +4,11 @@ import { MMF_HAS_PINNED } from "../mm.js";
 import { PG_ANON } from "../page.js";
 import type { Ptep } from "../page-table.js";
 import {
+  isMigrationEntry,
   isPteMarker,
-  mkSwp,
   mkPte,
-  type Pte,
+  mkSwp,
+  PTE_HUGE,
   PTE_UFFD_WP,
   pteClearUffdWp,
   pteMkold,
@@ -22,14 +23,15 @@ import {
   SWP_DEVICE_WRITE,
   SWP_EXCLUSIVE,
   SWP_HWPOISON,
-  SWP_MARKER_POISONED,
   SWP_MARKER_GUARD,
+  SWP_MARKER_POISONED,
   SWP_MIGRATION_READ,
   SWP_MIGRATION_READ_EXCLUSIVE,
   SWP_MIGRATION_WRITE,
   SWP_SWAP,
   swpOffset,
   swpType,
+  type Pte,
 } from "../pte.js";
 import { folioAddRmap, folioAddRmapEntire, folioAddNewAnonRmap } from "../rmap/rmap.js";
 import { isCowMapping, VM_SHARED, VM_UFFD_WP } from "../vma.js";
@@ -120,9 +122,11 @@ function copyNonPresent(k: Kernel, dst: number, to: Ptep, from: Ptep, pte: Pte):
       k.tables.set(from, entry);
     }
   } else if (type !== SWP_HWPOISON) {
-    k.pages.get(offset);
-    folioAddRmap(k, offset);
-    k.pages.setAnonExclusive(offset, false);
+    if (!isMigrationEntry(pte)) {
+      k.pages.get(offset);
+      folioAddRmap(k, offset);
+      k.pages.setAnonExclusive(offset, false);
+    }
     const shared = SHARED_TYPE[type];
     if (shared !== undefined && isCowMapping(k.vmas.flags(dst))) {
       entry = mkSwp(shared, offset, pte & PTE_UFFD_WP);
@@ -139,9 +143,7 @@ export function copyHugeEntry(k: Kernel, dst: number, src: number, to: Ptep, fro
   if (k.vmas.file(src) !== 0) return COPIED;
   if (!ptePresent(pmd)) {
     const head = swpOffset(pmd);
-    k.pages.get(head);
-    k.pages.addEntireMapcount(head, 1);
-    const entry = mkSwp(SWP_MIGRATION_READ, head, pmd & PTE_UFFD_WP);
+    const entry = mkSwp(SWP_MIGRATION_READ, head, pmd & (PTE_UFFD_WP | PTE_HUGE));
     k.tables.set(from, entry);
     k.tables.set(to, k.vmas.has(dst, VM_UFFD_WP) ? entry : entry & ~PTE_UFFD_WP);
     return COPIED;

@@ -4,6 +4,7 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
 import {
+  isMigrationEntry,
   isPteMarker,
   mkSwp,
   type Pte,
@@ -81,7 +82,8 @@ export function freeNonPresent(k: Kernel, pte: Pte): number {
     if (cached !== 0) freeSwapCache(k, cached);
     return 0;
   }
-  if (type === SWP_HWPOISON) return 0;
+  // A migration entry holds neither a reference nor a map count: whoever migrates has the page.
+  if (type === SWP_HWPOISON || isMigrationEntry(pte)) return 0;
   const pfn = offset;
   if (k.pages.totalMapcount(pfn) > 0) folioRemoveRmap(k, pfn);
   return pfn * ZAP_BITS;

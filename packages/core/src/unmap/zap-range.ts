@@ -5,7 +5,7 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { isSwapPte, type Pte, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, swpOffset } from "../pte.js";
+import { isMigrationEntry, isSwapPte, type Pte, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, swpOffset } from "../pte.js";
 import { folioRemoveRmapEntire } from "../rmap/rmap.js";
 import { contpteTryUnfoldPartial } from "../tlb/contpte.js";
 import type { MmuGather } from "../tlb/mmu-gather.js";
@@ -101,7 +101,7 @@ function clearHugePmd(k: Kernel, pmdp: Ptep, { folio, evenCows }: ZapDetails): n
   if (folio !== 0 && ptePresent(pmd) && ptePfn(pmd) !== folio) return 0;
   if (!evenCows && isAnonHuge(k, pmd)) return 0;
   k.tables.set(pmdp, 0);
-  if (isSwapPte(pmd)) return removeEntire(k, swpOffset(pmd)) * ZAP_BITS;
+  if (isSwapPte(pmd)) return isMigrationEntry(pmd) ? 0 : removeEntire(k, swpOffset(pmd)) * ZAP_BITS;
   if (pteSpecial(pmd) || isHugeZeroPmd(k, pmd)) return ZAP_PRESENT;
   const pfn = ptePfn(pmd);
   if (!k.pages.test(pfn, PG_ANON) && k.pte.dirty(pmd)) k.pages.mark(pfn, PG_DIRTY);
