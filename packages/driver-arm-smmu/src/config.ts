@@ -1,4 +1,10 @@
-import { type Declarations, type MmuNotifyEvent, onMissingRight, SMMU_V3_DEFAULTS, type SmmuV3Options } from "@mmu-notifier/sdk";
+import {
+  type Declarations,
+  type MmuNotifyEvent,
+  onMissingRight,
+  SMMU_V3_DEFAULTS,
+  type SmmuV3Options,
+} from "@mmu-notifier/sdk";
 
 /** What can be set about an SMMU and its driver. */
 export interface ArmSmmuOptions extends SmmuV3Options {

@@ -1,4 +1,14 @@
-import { type Binding, type BindingContext, exceptEvents, type MmuNotification, type Path, phases, type SmmuV3, step, SvaDomain } from "@mmu-notifier/sdk";
+import {
+  type Binding,
+  type BindingContext,
+  exceptEvents,
+  type MmuNotification,
+  type Path,
+  phases,
+  type SmmuV3,
+  step,
+  SvaDomain,
+} from "@mmu-notifier/sdk";
 import type { ArmSmmuOptions } from "./config.js";
 import { answer, invalidate } from "./invalidate.js";
 
@@ -13,7 +23,9 @@ export function bind(context: BindingContext<SmmuV3, ArmSmmuOptions>): Binding {
   return {
     translation: domain.translation(),
     connection: wanted.subscribe((notification: MmuNotification) => answer(context, domain, notification)),
-    fault: domain.faultStrategy(options.invalidateOnSpurious ? ({ vpn }) => invalidate(domain, vpn, vpn + 1) : undefined),
+    fault: domain.faultStrategy(
+      options.invalidateOnSpurious ? ({ vpn }) => invalidate(domain, vpn, vpn + 1) : undefined,
+    ),
     unbind: () => unbind(smmu, domain),
     entries: () => domain.entries(),
   };

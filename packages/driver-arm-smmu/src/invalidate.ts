@@ -1,4 +1,11 @@
-import { type BindingContext, isWholeMm, type MmuNotification, pageRange, type Path, type SvaDomain } from "@mmu-notifier/sdk";
+import {
+  type BindingContext,
+  isWholeMm,
+  type MmuNotification,
+  pageRange,
+  type Path,
+  type SvaDomain,
+} from "@mmu-notifier/sdk";
 
 /** arm_smmu_mm_arch_invalidate_secondary_tlbs(): TLBI, CMD_SYNC, ATC_INV, CMD_SYNC. Spins, never sleeps: it may run under the page-table lock. */
 export function* invalidate(domain: SvaDomain, start: number, end: number): Path {
@@ -8,7 +15,11 @@ export function* invalidate(domain: SvaDomain, start: number, end: number): Path
 }
 
 /** What a notification asks of the domain. Every call means "entries in this range may be stale"; none says why. */
-export function answer(context: Pick<BindingContext<unknown, unknown>, "costs">, domain: SvaDomain, notification: MmuNotification): void {
+export function answer(
+  context: Pick<BindingContext<unknown, unknown>, "costs">,
+  domain: SvaDomain,
+  notification: MmuNotification,
+): void {
   context.costs.count("callbacks");
   if (notification.phase === "release") {
     notification.waitUntil(() => domain.release());

@@ -1,4 +1,18 @@
-import { architecture, createMm, Kernel, kernelProfile, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE, sysMmap, sysMunmap } from "@mmu-notifier/core";
+import {
+  architecture,
+  createMm,
+  Kernel,
+  kernelProfile,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  sysMmap,
+  sysMunmap,
+} from "@mmu-notifier/core";
 import { accessUntilResolved, createDevice, faultServices } from "@mmu-notifier/sdk";
 import { Memory } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
@@ -14,10 +28,16 @@ function machine(profile: string, flags: number) {
   const device = createDevice(k, armSmmu, { name: "smmu0", faults: (of) => faultServices(k, of) });
   const bound = device.bind(mm);
   const result = k.scheduler.run(
-    sysMmap(k, t, { address: AT * PAGE_SIZE, length: 4 * PAGE_SIZE, prot: PROT_READ | PROT_WRITE, flags: MAP_FIXED | MAP_ANONYMOUS | flags }),
+    sysMmap(k, t, {
+      address: AT * PAGE_SIZE,
+      length: 4 * PAGE_SIZE,
+      prot: PROT_READ | PROT_WRITE,
+      flags: MAP_FIXED | MAP_ANONYMOUS | flags,
+    }),
   );
   expect(result).toBe(AT * PAGE_SIZE);
-  const access = (vpn: number, kind: "read" | "write", value = 0) => accessUntilResolved({ memory, scheduler: k.scheduler }, bound, vpn, kind, value);
+  const access = (vpn: number, kind: "read" | "write", value = 0) =>
+    accessUntilResolved({ memory, scheduler: k.scheduler }, bound, vpn, kind, value);
   return { k, t, device, bound, access };
 }
 

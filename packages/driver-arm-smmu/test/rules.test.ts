@@ -14,7 +14,12 @@ import { PTE_AF } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
 import armSmmu, { type ArmSmmuOptions } from "../src/index.js";
 
-function setUp(profile: string, options: Partial<ArmSmmuOptions> = {}, arch = "arm64", geometry: "tiny" | "four-level" = "tiny") {
+function setUp(
+  profile: string,
+  options: Partial<ArmSmmuOptions> = {},
+  arch = "arm64",
+  geometry: "tiny" | "four-level" = "tiny",
+) {
   const bench = new Workbench({ profile, arch, geometry });
   const device = bench.device(armSmmu, options);
   const executed: string[] = [];
@@ -64,7 +69,9 @@ describe("arm-smmu, rule by rule", () => {
   });
 
   it("A2: an experimental filter ignores its event and still acts on the others", () => {
-    const { bench, bind, executed } = setUp("v6.4+upgrade-event", { experimentalFilter: ["MMU_NOTIFY_PROTECTION_UPGRADE"] });
+    const { bench, bind, executed } = setUp("v6.4+upgrade-event", {
+      experimentalFilter: ["MMU_NOTIFY_PROTECTION_UPGRADE"],
+    });
     bench.map(3, WRITABLE_CLEAN);
     const bound = bind();
     bench.access(bound, 3, "read");
@@ -98,7 +105,10 @@ describe("arm-smmu, rule by rule", () => {
 
     expect(during(() => notify(bench, 3, 1))).toEqual(["TLBI_NH_VA", "SYNC"]);
     expect(during(() => notify(bench, 0, 512))).toEqual(["TLBI_NH_ASID", "SYNC"]);
-    expect(during(() => bench.run(bench.k.bus.invalidateRange(bench.mm, 0, 2 ** 64)))).toEqual(["TLBI_NH_ASID", "SYNC"]);
+    expect(during(() => bench.run(bench.k.bus.invalidateRange(bench.mm, 0, 2 ** 64)))).toEqual([
+      "TLBI_NH_ASID",
+      "SYNC",
+    ]);
     expect(during(() => notify(bench, 0, 511)).filter((c) => c === "TLBI_NH_VA")).toHaveLength(511);
   });
 
@@ -121,7 +131,9 @@ describe("arm-smmu, rule by rule", () => {
 
     notify(bench, 3, 1);
 
-    const order = events.filter((e) => e.kind === "command" || e.kind === "executed").map((e) => `${e.kind} ${e.mnemonic}`);
+    const order = events
+      .filter((e) => e.kind === "command" || e.kind === "executed")
+      .map((e) => `${e.kind} ${e.mnemonic}`);
     expect(order.indexOf("executed CMD_SYNC")).toBeLessThan(order.indexOf("command CMD_ATC_INV"));
   });
 
@@ -131,9 +143,9 @@ describe("arm-smmu, rule by rule", () => {
 
     expect(device.bind(bench.mm).decision.protectionUpgrade).toBe("deliver");
     expect(checkDeclaration(armSmmu, host, device.options)).toEqual([]);
-    expect(checkDeclaration(armSmmu, host, { ...device.options, experimentalFilter: ["MMU_NOTIFY_PROTECTION_UPGRADE"] })).toMatchObject([
-      { verdict: "CONTRACT", driver: "arm-smmu", event: "MMU_NOTIFY_PROTECTION_UPGRADE" },
-    ]);
+    expect(
+      checkDeclaration(armSmmu, host, { ...device.options, experimentalFilter: ["MMU_NOTIFY_PROTECTION_UPGRADE"] }),
+    ).toMatchObject([{ verdict: "CONTRACT", driver: "arm-smmu", event: "MMU_NOTIFY_PROTECTION_UPGRADE" }]);
     expect(mayFilterUpgrade(device.bound[0]!.declarations, host)).toBeUndefined();
   });
 
@@ -191,7 +203,9 @@ describe("arm-smmu, rule by rule", () => {
     bench.map(3, READ_WRITE);
     const bound = bind();
     const dev = bench.actor("dev", deviceAccess(bound, 3, "read")).until("device read");
-    const cpu = bench.actor("cpu", bench.k.bus.invalidateRange(bench.mm, 3 * PAGE_SIZE, 4 * PAGE_SIZE)).until("CMD_SYNC: wait");
+    const cpu = bench
+      .actor("cpu", bench.k.bus.invalidateRange(bench.mm, 3 * PAGE_SIZE, 4 * PAGE_SIZE))
+      .until("CMD_SYNC: wait");
     cpu.step();
 
     expect(cpu.blocked).toBe(true);
@@ -201,7 +215,12 @@ describe("arm-smmu, rule by rule", () => {
   });
 
   it("A10: is live under fault-from-tlb where the kernel notifies, and under every policy", () => {
-    for (const hitPolicy of ["fault-from-tlb", "rewalk-on-permission-fault", "drop-and-fault", "nondeterministic"] as const) {
+    for (const hitPolicy of [
+      "fault-from-tlb",
+      "rewalk-on-permission-fault",
+      "drop-and-fault",
+      "nondeterministic",
+    ] as const) {
       const { bench, bind } = setUp("v6.12", { hitPolicy });
       bench.map(3, WRITABLE_CLEAN);
       const bound = bind();
@@ -326,7 +345,12 @@ describe("arm-smmu, rule by rule", () => {
   });
 
   it("A16: a full queue spins until there is room and loses nothing", () => {
-    const { bench, device, executed } = setUp("v6.12", { queueDepth: 65, queueConsumer: "hardware" }, "arm64", "four-level");
+    const { bench, device, executed } = setUp(
+      "v6.12",
+      { queueDepth: 65, queueConsumer: "hardware" },
+      "arm64",
+      "four-level",
+    );
     device.bind(bench.mm);
     device.start(bench.k.scheduler);
 
@@ -379,7 +403,11 @@ describe("arm-smmu, rule by rule", () => {
 
     bench.run(bench.upgrade(3));
 
-    expect(device.costs.report()).toMatchObject({ callbacks: 1, evictions: 0, commands: { CMD_TLBI_NH_VA: 1, CMD_SYNC: 1 } });
+    expect(device.costs.report()).toMatchObject({
+      callbacks: 1,
+      evictions: 0,
+      commands: { CMD_TLBI_NH_VA: 1, CMD_SYNC: 1 },
+    });
   });
 
   it("A19: the threshold is inclusive: 2 MiB without RIL is an ASID flush, with RIL one command", () => {

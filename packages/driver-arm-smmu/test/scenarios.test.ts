@@ -1,9 +1,22 @@
-import { type BoundDevice, deviceAccess, PAGE_SIZE, READ_ONLY, READ_WRITE, Workbench, WRITABLE_CLEAN } from "@mmu-notifier/sdk";
+import {
+  type BoundDevice,
+  deviceAccess,
+  PAGE_SIZE,
+  READ_ONLY,
+  READ_WRITE,
+  Workbench,
+  WRITABLE_CLEAN,
+} from "@mmu-notifier/sdk";
 import { PTE_DIRTY } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
 import armSmmu, { type ArmSmmuOptions } from "../src/index.js";
 
-function setUp(profile: string, options: Partial<ArmSmmuOptions> = {}, arch = "arm64", geometry: "tiny" | "four-level" = "tiny") {
+function setUp(
+  profile: string,
+  options: Partial<ArmSmmuOptions> = {},
+  arch = "arm64",
+  geometry: "tiny" | "four-level" = "tiny",
+) {
   const bench = new Workbench({ profile, arch, geometry });
   const device = bench.device(armSmmu, options);
   return { bench, device, bind: () => device.bind(bench.mm) };
@@ -160,7 +173,12 @@ describe("interleavings", () => {
     const bound = bind();
     bench.access(bound, 512, "read");
     bench.access(bound, 5000, "read");
-    const range = { mm: bench.mm, start: 512 * PAGE_SIZE, end: 1024 * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_UPGRADE" as const };
+    const range = {
+      mm: bench.mm,
+      start: 512 * PAGE_SIZE,
+      end: 1024 * PAGE_SIZE,
+      event: "MMU_NOTIFY_PROTECTION_UPGRADE" as const,
+    };
 
     bench.run(bench.k.bus.invalidateRangeStart(range));
     bench.run(bench.k.bus.invalidateRangeEnd(range));

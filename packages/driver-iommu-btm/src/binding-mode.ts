@@ -20,10 +20,14 @@ export function chooseAsid(context: BindingContext<SmmuV3, IommuBtmOptions>): Bi
     return { asid: pinned, shared: true };
   }
   if (!options.fallbackToPrivateAsid) {
-    throw new SdkError("SDK_BIND_FAILED", `${name}: no CPU address-space id is left to pin for mm ${mm.id}. Unbind another address space, or set fallbackToPrivateAsid`, {
-      device: name,
-      mm: mm.id,
-    });
+    throw new SdkError(
+      "SDK_BIND_FAILED",
+      `${name}: no CPU address-space id is left to pin for mm ${mm.id}. Unbind another address space, or set fallbackToPrivateAsid`,
+      {
+        device: name,
+        mm: mm.id,
+      },
+    );
   }
   return { asid: smmu.asids.alloc(), shared: false };
 }

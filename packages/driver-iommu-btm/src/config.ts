@@ -1,4 +1,11 @@
-import { type Declarations, type HostFacts, onMissingRight, SMMU_V3_DEFAULTS, type SmmuV3Options, type UpgradeDecision } from "@mmu-notifier/sdk";
+import {
+  type Declarations,
+  type HostFacts,
+  onMissingRight,
+  SMMU_V3_DEFAULTS,
+  type SmmuV3Options,
+  type UpgradeDecision,
+} from "@mmu-notifier/sdk";
 
 /** What can be set about an IOMMU with broadcast TLB maintenance and its driver. */
 export interface IommuBtmOptions extends SmmuV3Options {
@@ -30,13 +37,34 @@ export function reaches(host: HostFacts, kind: "upgrade" | "ordinary"): boolean 
 }
 
 /** The decision on MMU_NOTIFY_PROTECTION_UPGRADE for one binding. */
-export function decideUpgrade(host: HostFacts, { ats, hitPolicy, protectionUpgrade }: IommuBtmOptions, sharedAsid = true): UpgradeDecision {
-  if (protectionUpgrade !== "decide") return { protectionUpgrade, because: `the option protectionUpgrade is ${protectionUpgrade}` };
-  if (ats) return { protectionUpgrade: "deliver", because: "the masters' own caches hold read-only translations, and no broadcast reaches them" };
-  if (hitPolicy === "rewalk-on-permission-fault") return { protectionUpgrade: "filter", because: "the IOTLB walks again when a right is missing" };
-  if (!sharedAsid) return { protectionUpgrade: "deliver", because: "no CPU address-space id could be pinned: broadcasts do not match the private one" };
-  if (reaches(host, "upgrade")) return { protectionUpgrade: "filter", because: "the CPU's flush on upgrade is broadcast and empties the IOTLB before it completes" };
-  return { protectionUpgrade: "deliver", because: `the CPU's flush on upgrade (${host.broadcast("upgrade")}) does not reach the IOTLB` };
+export function decideUpgrade(
+  host: HostFacts,
+  { ats, hitPolicy, protectionUpgrade }: IommuBtmOptions,
+  sharedAsid = true,
+): UpgradeDecision {
+  if (protectionUpgrade !== "decide")
+    return { protectionUpgrade, because: `the option protectionUpgrade is ${protectionUpgrade}` };
+  if (ats)
+    return {
+      protectionUpgrade: "deliver",
+      because: "the masters' own caches hold read-only translations, and no broadcast reaches them",
+    };
+  if (hitPolicy === "rewalk-on-permission-fault")
+    return { protectionUpgrade: "filter", because: "the IOTLB walks again when a right is missing" };
+  if (!sharedAsid)
+    return {
+      protectionUpgrade: "deliver",
+      because: "no CPU address-space id could be pinned: broadcasts do not match the private one",
+    };
+  if (reaches(host, "upgrade"))
+    return {
+      protectionUpgrade: "filter",
+      because: "the CPU's flush on upgrade is broadcast and empties the IOTLB before it completes",
+    };
+  return {
+    protectionUpgrade: "deliver",
+    because: `the CPU's flush on upgrade (${host.broadcast("upgrade")}) does not reach the IOTLB`,
+  };
 }
 
 /** What the driver rests on: broadcasts to the inner-shareable domain. */

@@ -24,7 +24,9 @@ export function bind(context: Context): Binding {
   return {
     translation: domain.translation(),
     connection: subscribe(context, domain, mode, decision.protectionUpgrade === "filter"),
-    fault: domain.faultStrategy(context.options.invalidateOnSpurious ? ({ vpn }) => invalidate(vpn, vpn + 1) : undefined),
+    fault: domain.faultStrategy(
+      context.options.invalidateOnSpurious ? ({ vpn }) => invalidate(vpn, vpn + 1) : undefined,
+    ),
     unbind: () => unbind(context, domain, mode),
     entries: () => domain.entries(),
     decision,
@@ -38,7 +40,12 @@ function* invalidateWhole(domain: SvaDomain, start: number, end: number): Path {
 }
 
 /** Joins the list for what is left to do by command; nothing but release where broadcasts do the rest. */
-function subscribe(context: Context, domain: SvaDomain, mode: BindingMode, filtersUpgrades: boolean): Binding["connection"] {
+function subscribe(
+  context: Context,
+  domain: SvaDomain,
+  mode: BindingMode,
+  filtersUpgrades: boolean,
+): Binding["connection"] {
   const { costs, host, notifications, options } = context;
   const heard = mode.shared && reaches(host, "ordinary");
   // The hook does not say why it is called: where any of its calls is not backed by a broadcast, all of them need a TLBI.
@@ -46,7 +53,8 @@ function subscribe(context: Context, domain: SvaDomain, mode: BindingMode, filte
   const upgradesNeedTlbi = tellsUpgrades && !filtersUpgrades && !(mode.shared && reaches(host, "upgrade"));
   // An ATC refills from the IOTLB: where the hook runs before the CPU's DSB, the broadcast may not have taken effect yet.
   const tlbi = !heard || upgradesNeedTlbi || (options.ats && host.hookBeforeCompletion);
-  const wanted = tlbi || options.ats ? phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release") : phases("release");
+  const wanted =
+    tlbi || options.ats ? phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release") : phases("release");
   return notifications.pipe(wanted).subscribe((notification: MmuNotification) => {
     costs.count("callbacks");
     if (notification.phase === "release") {

@@ -1,4 +1,13 @@
-import { checkDeclaration, deviceAccess, hostFacts, PAGE_SIZE, READ_ONLY, READ_WRITE, Workbench, WRITABLE_CLEAN } from "@mmu-notifier/sdk";
+import {
+  checkDeclaration,
+  deviceAccess,
+  hostFacts,
+  PAGE_SIZE,
+  READ_ONLY,
+  READ_WRITE,
+  Workbench,
+  WRITABLE_CLEAN,
+} from "@mmu-notifier/sdk";
 import { createDevice, machineAsids } from "@mmu-notifier/sdk";
 import { flushTlbMm, flushTlbPage, PTE_DIRTY } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
@@ -14,7 +23,8 @@ function setUp(profile: string, options: Partial<IommuBtmOptions> = {}, arch = "
   return { bench, device, executed, bind: () => device.bind(bench.mm) };
 }
 
-const decision = (profile: string, arch: string, options: Partial<IommuBtmOptions> = {}) => setUp(profile, options, arch).bind().decision;
+const decision = (profile: string, arch: string, options: Partial<IommuBtmOptions> = {}) =>
+  setUp(profile, options, arch).bind().decision;
 
 describe("iommu-btm, rule by rule", () => {
   it("B1: the CPU's broadcast flush removes the entry at its completion, without a callback", () => {
@@ -91,8 +101,14 @@ describe("iommu-btm, rule by rule", () => {
   it("B4: filters upgrades exactly where the host's flush is broadcast and there is no ATS", () => {
     expect(decision("v6.4", "arm64").protectionUpgrade).toBe("filter");
     expect(decision("v6.12", "arm64").protectionUpgrade).toBe("filter");
-    expect(decision("v7.3", "arm64")).toEqual({ protectionUpgrade: "deliver", because: "the CPU's flush on upgrade (local) does not reach the IOTLB" });
-    expect(decision("v6.12", "x86-64")).toEqual({ protectionUpgrade: "deliver", because: "the CPU's flush on upgrade (none) does not reach the IOTLB" });
+    expect(decision("v7.3", "arm64")).toEqual({
+      protectionUpgrade: "deliver",
+      because: "the CPU's flush on upgrade (local) does not reach the IOTLB",
+    });
+    expect(decision("v6.12", "x86-64")).toEqual({
+      protectionUpgrade: "deliver",
+      because: "the CPU's flush on upgrade (none) does not reach the IOTLB",
+    });
     expect(decision("v6.12", "x86-64", { hitPolicy: "rewalk-on-permission-fault" }).protectionUpgrade).toBe("filter");
   });
 
@@ -106,7 +122,9 @@ describe("iommu-btm, rule by rule", () => {
       expect(checkDeclaration(iommuBtm, hostFacts(bench.k), device.options)).toEqual([]);
     }
     const { bench, device } = setUp("v7.3", { protectionUpgrade: "filter" });
-    expect(checkDeclaration(iommuBtm, hostFacts(bench.k), device.options)).toMatchObject([{ verdict: "CONTRACT", event: "MMU_NOTIFY_PROTECTION_UPGRADE" }]);
+    expect(checkDeclaration(iommuBtm, hostFacts(bench.k), device.options)).toMatchObject([
+      { verdict: "CONTRACT", event: "MMU_NOTIFY_PROTECTION_UPGRADE" },
+    ]);
   });
 
   it("B5: with ATS an upgrade is an ATC_INV, also where the broadcast reaches the IOTLB", () => {
@@ -174,7 +192,11 @@ describe("iommu-btm, rule by rule", () => {
 
   it("B8: when nothing can be pinned a binding falls back to a private ASID, and then delivers upgrades", () => {
     const bench = new Workbench({ profile: "v6.12" });
-    const device = createDevice(bench.k, iommuBtm, { name: "dev0", faults: () => bench.faults(), asids: machineAsids(bench.k, 1) });
+    const device = createDevice(bench.k, iommuBtm, {
+      name: "dev0",
+      faults: () => bench.faults(),
+      asids: machineAsids(bench.k, 1),
+    });
     bench.map(3, WRITABLE_CLEAN);
     const bound = device.bind(bench.mm);
 
@@ -255,7 +277,12 @@ const ASID_WORD = 7;
 describe("the four wrong filters", () => {
   const livelocks = (profile: string, options: Partial<IommuBtmOptions>, asidBits = 16) => {
     const bench = new Workbench({ profile });
-    const device = createDevice(bench.k, iommuBtm, { name: "dev0", options, faults: () => bench.faults(), asids: machineAsids(bench.k, asidBits) });
+    const device = createDevice(bench.k, iommuBtm, {
+      name: "dev0",
+      options,
+      faults: () => bench.faults(),
+      asids: machineAsids(bench.k, asidBits),
+    });
     bench.map(3, WRITABLE_CLEAN);
     const bound = device.bind(bench.mm);
     bench.access(bound, 3, "read");

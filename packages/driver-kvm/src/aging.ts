@@ -16,7 +16,8 @@ function* handle(vm: Vm, phase: MmuNotification["phase"], start: number, end: nu
   yield spinLock(counters.mmuLock);
   const young = yield step(tests ? "kvm_test_age_gfn" : "kvm_age_gfn", () => {
     let count = 0;
-    for (const range of memslots.overlaps(start, end)) count += tests ? shadow.young(range.start, range.end) : shadow.age(range.start, range.end);
+    for (const range of memslots.overlaps(start, end))
+      count += tests ? shadow.young(range.start, range.end) : shadow.age(range.start, range.end);
     return count;
   });
   // Without a flush a vCPU that has the translation cached does not set A again: "old" may be false, which is accepted.

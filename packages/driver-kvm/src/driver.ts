@@ -41,7 +41,10 @@ export function bind(context: BindingContext<undefined, KvmOptions>): KvmBinding
   const walk = new GuestWalk(vm);
   return {
     vm,
-    translation: chain(vm.tlb.stage(() => VM_TAG, walk), walk),
+    translation: chain(
+      vm.tlb.stage(() => VM_TAG, walk),
+      walk,
+    ),
     connection: context.notifications
       .pipe(phases("start", "end", "clear-flush-young", "clear-young", "test-young", "release"))
       .subscribe((notification: MmuNotification) => notified(vm, notification)),

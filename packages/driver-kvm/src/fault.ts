@@ -114,5 +114,6 @@ function install(vm: Vm, gfn: number, vpn: number, found: number, write: boolean
   if (write && logs) vm.logDirty(gfn);
   tlb.invalidateVA(VM_TAG, vpn);
   context.costs.inserted(0, gfn);
-  if (context.events.observed) context.events.emit({ kind: "insert", cache: "spte", asid: 0, vpn, pages: 1, pfn, write: hostWritable });
+  if (context.events.observed)
+    context.events.emit({ kind: "insert", cache: "spte", asid: 0, vpn, pages: 1, pfn, write: hostWritable });
 }

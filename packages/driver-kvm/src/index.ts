@@ -14,7 +14,13 @@ export default defineSecondaryMmu<undefined, KvmOptions>({
   declares: (_host, options) => declarations(options),
   decides: (_host, { filter }) =>
     filter
-      ? { protectionUpgrade: "filter", because: "a guest's write to a read-only entry exits to software, which looks at the host's entry again" }
-      : { protectionUpgrade: "deliver", because: "the option filter is off: correct, at the price of a zap and a retry for each upgrade" },
+      ? {
+          protectionUpgrade: "filter",
+          because: "a guest's write to a read-only entry exits to software, which looks at the host's entry again",
+        }
+      : {
+          protectionUpgrade: "deliver",
+          because: "the option filter is off: correct, at the price of a zap and a retry for each upgrade",
+        },
   create: bind,
 });

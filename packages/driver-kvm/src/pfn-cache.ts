@@ -1,4 +1,15 @@
-import { call, EFAULT, type HardwareContext, type InvalidateCounters, type Memslots, type Path, type Segment, spinUntil, step, type FaultServices } from "@mmu-notifier/sdk";
+import {
+  call,
+  EFAULT,
+  type HardwareContext,
+  type InvalidateCounters,
+  type Memslots,
+  type Path,
+  type Segment,
+  spinUntil,
+  step,
+  type FaultServices,
+} from "@mmu-notifier/sdk";
 
 const PFN = 1;
 const GFN = 1; // as a double: words 2 and 3
@@ -53,7 +64,9 @@ export class GfnToPfnCaches {
         () => this.#counters.mnActive === 0,
         () => this.#counters.seq,
       );
-      const vpn = yield step("gpc: gfn_to_hva", () => this.#memslots.vpnOf(this.#caches.f64[(cache * STRIDE) / 2 + GFN]!));
+      const vpn = yield step("gpc: gfn_to_hva", () =>
+        this.#memslots.vpnOf(this.#caches.f64[(cache * STRIDE) / 2 + GFN]!),
+      );
       if (vpn < 0) return -EFAULT;
       const found = yield* faults.getUserPages(vpn, { write: true });
       if (found < 0) return found;

@@ -48,7 +48,8 @@ export class Vm {
     this.pfnCaches = new GfnToPfnCaches(context, this.memslots, this.counters);
     this.#registers = context.memory.words("vm", 2);
     this.#dirty = context.memory.segment("dirty log", DIRTY_STRIDE, 2);
-    for (const slot of options.memslots.length === 0 ? [wholeAddressSpace(context)] : options.memslots) this.memslots.add(slot);
+    for (const slot of options.memslots.length === 0 ? [wholeAddressSpace(context)] : options.memslots)
+      this.memslots.add(slot);
   }
 
   /** The mm is gone: nothing may be mapped any more. In steps. */
@@ -63,7 +64,8 @@ export class Vm {
   /** mark_page_dirty_in_slot(); in steps. */
   logDirty(gfn: number): void {
     const { f64, used } = this.#dirty;
-    for (let row = 1; row < used; row++) if (this.#dirty.isLive(row) && f64[(row * DIRTY_STRIDE) / 2 + DIRTY_GFN] === gfn) return;
+    for (let row = 1; row < used; row++)
+      if (this.#dirty.isLive(row) && f64[(row * DIRTY_STRIDE) / 2 + DIRTY_GFN] === gfn) return;
     const row = this.#dirty.alloc();
     this.#dirty.f64[(row * DIRTY_STRIDE) / 2 + DIRTY_GFN] = gfn;
   }

@@ -26,7 +26,12 @@ function setUp(options: Partial<KvmOptions> = {}, profile = "v6.4+upgrade-event"
   const binding = bound.binding as KvmBinding;
   const errors = () => events.flatMap((event) => (event.kind === "error" ? [event.code] : []));
   const spte = (vpn: number) => binding.vm.shadow.get(SLOT.gfn + vpn);
-  const range = (event: MmuNotifyEvent, vpn: number, pages = 1) => ({ mm: bench.mm, start: vpn * PAGE_SIZE, end: (vpn + pages) * PAGE_SIZE, event });
+  const range = (event: MmuNotifyEvent, vpn: number, pages = 1) => ({
+    mm: bench.mm,
+    start: vpn * PAGE_SIZE,
+    end: (vpn + pages) * PAGE_SIZE,
+    event,
+  });
   return { bench, device, bound, binding, counters: binding.vm.counters, errors, spte, range };
 }
 
@@ -235,7 +240,9 @@ describe("kvm, rule by rule", () => {
     const host = hostFacts(bench.k);
     expect(checkDeclaration(kvm, host, device.options)).toEqual([]);
     const careless = { ...kvm, declares: { ...bound.declarations, filters: ["MMU_NOTIFY_PROTECTION_PAGE" as const] } };
-    expect(checkDeclaration(careless, host, device.options)).toMatchObject([{ verdict: "CONTRACT", event: "MMU_NOTIFY_PROTECTION_PAGE" }]);
+    expect(checkDeclaration(careless, host, device.options)).toMatchObject([
+      { verdict: "CONTRACT", event: "MMU_NOTIFY_PROTECTION_PAGE" },
+    ]);
   });
 
   it("C12: clear_young never flushes, clear_flush_young does unless it is elided, test_young changes nothing", () => {
@@ -252,7 +259,9 @@ describe("kvm, rule by rule", () => {
     expect(flushes({}, (b) => b.run(b.k.bus.clearYoung(b.mm, 0, 8 * PAGE_SIZE)))).toBe(0);
     expect(flushes({}, (b) => b.run(b.k.bus.clearFlushYoung(b.mm, 0, 8 * PAGE_SIZE)))).toBe(1);
     expect(flushes({ elideFlushIfYoung: true }, (b) => b.run(b.k.bus.clearFlushYoung(b.mm, 0, 8 * PAGE_SIZE)))).toBe(0);
-    expect(flushes({}, (b) => b.run(b.k.bus.testYoung(b.mm, 3 * PAGE_SIZE)) & b.run(b.k.bus.testYoung(b.mm, 3 * PAGE_SIZE)))).toBe(0);
+    expect(
+      flushes({}, (b) => b.run(b.k.bus.testYoung(b.mm, 3 * PAGE_SIZE)) & b.run(b.k.bus.testYoung(b.mm, 3 * PAGE_SIZE))),
+    ).toBe(0);
   });
 
   it("C12: without a flush a cached translation leaves the page falsely old", () => {
@@ -328,7 +337,9 @@ describe("kvm, rule by rule", () => {
     expect(bench.run(binding.refreshPfnCache(cache))).toBe(0);
     expect(binding.vm.pfnCaches.pfn(cache)).toBe(pfn);
 
-    const start = bench.actor("cpu", bench.k.bus.invalidateRangeStart(range("MMU_NOTIFY_CLEAR", 3))).until("spin_lock(mmu_lock)");
+    const start = bench
+      .actor("cpu", bench.k.bus.invalidateRangeStart(range("MMU_NOTIFY_CLEAR", 3)))
+      .until("spin_lock(mmu_lock)");
     expect([counters.mnActive, counters.inProgress]).toEqual([1, 0]);
     expect(binding.vm.pfnCaches.pfn(cache)).toBe(0);
     const refresh = bench.actor("vcpu", binding.refreshPfnCache(cache));
@@ -396,7 +407,9 @@ describe("interleavings", () => {
     bench.map(3, READ_WRITE);
     bench.access(bound, 3, "write", 1);
     const guest = bench.actor("vcpu", deviceAccess(bound, 3, "write", 2)).until("device write");
-    const fork = bench.actor("fork", bench.k.bus.invalidateRangeStart(range("MMU_NOTIFY_PROTECTION_PAGE", 0, 8))).until("acknowledged");
+    const fork = bench
+      .actor("fork", bench.k.bus.invalidateRangeStart(range("MMU_NOTIFY_PROTECTION_PAGE", 0, 8)))
+      .until("acknowledged");
 
     expect(fork.blocked).toBe(true);
     guest.finish();

@@ -14,7 +14,10 @@ export interface ResolvedAccess {
    * `livelock` is a proof: at two retries the whole memory was the same, so everything between them repeats for ever.
    * `undecided` means that the memory kept changing for `maxAttempts`.
    */
-  readonly outcome: Exclude<AccessOutcome, { kind: "retry" }> | { readonly kind: "livelock" } | { readonly kind: "undecided" };
+  readonly outcome:
+    | Exclude<AccessOutcome, { kind: "retry" }>
+    | { readonly kind: "livelock" }
+    | { readonly kind: "undecided" };
   /** Attempts made. */
   readonly attempts: number;
   /** Faults that the device reported meanwhile. */
@@ -42,7 +45,11 @@ export function accessUntilResolved(
   const { costs } = bound.context;
   const faultsBefore = costs.of("faults");
   const commandsBefore = costs.commands();
-  const finish = (outcome: ResolvedAccess["outcome"], attempts: number, cycle: readonly string[] = []): ResolvedAccess => ({
+  const finish = (
+    outcome: ResolvedAccess["outcome"],
+    attempts: number,
+    cycle: readonly string[] = [],
+  ): ResolvedAccess => ({
     outcome,
     attempts,
     faults: costs.of("faults") - faultsBefore,
@@ -56,7 +63,10 @@ export function accessUntilResolved(
   let power = 1;
   let behind = 0;
   for (let attempts = 1; attempts <= maxAttempts; attempts++) {
-    const result = scheduler.run(recorded(deviceAccessOnce(bound, vpn, access, value), since), `${bound.context.name} ${access} ${vpn}`);
+    const result = scheduler.run(
+      recorded(deviceAccessOnce(bound, vpn, access, value), since),
+      `${bound.context.name} ${access} ${vpn}`,
+    );
     if (result !== ACCESS_RETRY) {
       const outcome = decodeAccess(result);
       if (outcome.kind !== "retry") return finish(outcome, attempts);

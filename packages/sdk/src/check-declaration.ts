@@ -14,13 +14,13 @@ export interface ContractFinding {
 }
 
 /** Events after which an old translation grants more than the page table does. */
-const TAKES_AWAY: readonly MmuNotifyEvent[] = [
+const TAKES_AWAY: ReadonlySet<MmuNotifyEvent> = new Set<MmuNotifyEvent>([
   "MMU_NOTIFY_UNMAP",
   "MMU_NOTIFY_CLEAR",
   "MMU_NOTIFY_PROTECTION_VMA",
   "MMU_NOTIFY_PROTECTION_PAGE",
   "MMU_NOTIFY_SOFT_DIRTY",
-];
+]);
 const UPGRADE = "MMU_NOTIFY_PROTECTION_UPGRADE";
 
 /**
@@ -65,10 +65,13 @@ export function checkDeclaration<D, O extends object>(
     );
   }
   if (declarations.filters.includes(UPGRADE) && !filters) {
-    find(UPGRADE, `declares.filters lists the event, but the binding acts on it ("${decision.because}"). Take it off the list`);
+    find(
+      UPGRADE,
+      `declares.filters lists the event, but the binding acts on it ("${decision.because}"). Take it off the list`,
+    );
   }
   for (const event of declarations.filters) {
-    if (!TAKES_AWAY.includes(event)) continue;
+    if (!TAKES_AWAY.has(event)) continue;
     const reason = mayFilterReduction(event, declarations, host);
     if (reason !== undefined) find(event, reason);
   }
@@ -78,14 +81,23 @@ export function checkDeclaration<D, O extends object>(
 /** Why an event that takes rights or pages away may not be ignored; undefined when it may. */
 function mayFilterReduction(event: MmuNotifyEvent, declarations: Declarations, host: HostFacts): string | undefined {
   if (declarations.pageTable === "pinned") {
-    return event === "MMU_NOTIFY_UNMAP" ? "a pinned cache must drop what is unmapped, or it hands out pages of an old mapping. Act on the event" : undefined;
+    return event === "MMU_NOTIFY_UNMAP"
+      ? "a pinned cache must drop what is unmapped, or it hands out pages of an old mapping. Act on the event"
+      : undefined;
   }
   const scope = host.broadcast("ordinary");
-  if (declarations.pageTable === "shared-walk" && declarations.ats !== true && declarations.reachedByBroadcast.includes(scope)) return undefined;
+  if (
+    declarations.pageTable === "shared-walk" &&
+    declarations.ats !== true &&
+    declarations.reachedByBroadcast.includes(scope)
+  )
+    return undefined;
   return `after the event an old translation grants more than the page table does, and the host's flushes (${scope}) ${reach(declarations)}. Act on the event`;
 }
 
 function reach({ ats, reachedByBroadcast }: Declarations): string {
   if (ats === true) return "do not reach the device's own cache";
-  return reachedByBroadcast.length === 0 ? "reach none of its caches" : `do not reach caches that hear ${reachedByBroadcast.join(", ")} only`;
+  return reachedByBroadcast.length === 0
+    ? "reach none of its caches"
+    : `do not reach caches that hear ${reachedByBroadcast.join(", ")} only`;
 }

@@ -47,7 +47,7 @@ export function checkDefinition(candidate: unknown, origin: string): SecondaryMm
   }
   const fields = candidate as Fields;
   if (fields["sdk"] !== SDK_GENERATION) {
-    if (fields["sdk"] === undefined) refuse(origin, `${nearly(fields, "sdk")}`, `write sdk: ${SDK_GENERATION}`);
+    if (fields["sdk"] === undefined) refuse(origin, nearly(fields, "sdk"), `write sdk: ${SDK_GENERATION}`);
     throw new SdkError(
       "SDK_VERSION_UNSUPPORTED",
       `${origin} is written for sdk ${show(fields["sdk"])}, this is sdk ${SDK_GENERATION}. Install a version of ${origin} for sdk ${SDK_GENERATION}`,
@@ -56,12 +56,15 @@ export function checkDefinition(candidate: unknown, origin: string): SecondaryMm
   }
   const { name } = fields;
   if (typeof name !== "string" || !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name)) {
-    refuse(origin, `${nearly(fields, "name")}: ${show(name)}`, "use a kebab-case string, for instance \"acme-npu\"");
+    refuse(origin, `${nearly(fields, "name")}: ${show(name)}`, 'use a kebab-case string, for instance "acme-npu"');
   }
-  if (typeof fields["summary"] !== "string" || fields["summary"] === "") refuse(origin, nearly(fields, "summary"), "write one line that says what the device is");
-  if (typeof fields["create"] !== "function") refuse(origin, nearly(fields, "create"), "make create a function from a binding context to a binding");
+  if (typeof fields["summary"] !== "string" || fields["summary"] === "")
+    refuse(origin, nearly(fields, "summary"), "write one line that says what the device is");
+  if (typeof fields["create"] !== "function")
+    refuse(origin, nearly(fields, "create"), "make create a function from a binding context to a binding");
   for (const optional of ["decides", "device"]) {
-    if (fields[optional] !== undefined && typeof fields[optional] !== "function") refuse(origin, `${optional} is ${show(fields[optional])}`, `make ${optional} a function, or leave it out`);
+    if (fields[optional] !== undefined && typeof fields[optional] !== "function")
+      refuse(origin, `${optional} is ${show(fields[optional])}`, `make ${optional} a function, or leave it out`);
   }
   if (fields["options"] !== undefined && (typeof fields["options"] !== "object" || fields["options"] === null)) {
     refuse(origin, `options is ${show(fields["options"])}`, "make options an object of defaults, or leave it out");
@@ -74,22 +77,31 @@ export function checkDefinition(candidate: unknown, origin: string): SecondaryMm
 }
 
 function checkDeclarations(declares: unknown, fields: Fields, origin: string): void {
-  if (typeof declares !== "object" || declares === null) refuse(origin, nearly(fields, "declares"), "make declares an object of assumptions, or a function that returns one");
+  if (typeof declares !== "object" || declares === null)
+    refuse(
+      origin,
+      nearly(fields, "declares"),
+      "make declares an object of assumptions, or a function that returns one",
+    );
   const known = Object.keys(DECLARATIONS);
   const given = declares as Fields;
   for (const field of Object.keys(given)) {
     if (!known.includes(field)) refuse(origin, `declares has an unknown field ${field}`, suggestion(field, known));
   }
-  for (const field of REQUIRED) if (given[field] === undefined) refuse(origin, `declares.${field} is missing`, `it is ${ruleText(DECLARATIONS[field]!)}`);
+  for (const field of REQUIRED)
+    if (given[field] === undefined)
+      refuse(origin, `declares.${field} is missing`, `it is ${ruleText(DECLARATIONS[field]!)}`);
   for (const [field, value] of Object.entries(given)) {
-    if (value !== undefined && !obeys(value, DECLARATIONS[field]!)) refuse(origin, `declares.${field} is ${show(value)}`, `it is ${ruleText(DECLARATIONS[field]!)}`);
+    if (value !== undefined && !obeys(value, DECLARATIONS[field]!))
+      refuse(origin, `declares.${field} is ${show(value)}`, `it is ${ruleText(DECLARATIONS[field]!)}`);
   }
 }
 
 function obeys(value: unknown, rule: Rule): boolean {
   if (rule === "boolean") return typeof value === "boolean";
   if (rule === "number") return typeof value === "number" && Number.isInteger(value) && value >= 0;
-  if ("listOf" in rule) return Array.isArray(value) && value.every((item) => typeof item === "string" && rule.listOf.includes(item));
+  if ("listOf" in rule)
+    return Array.isArray(value) && value.every((item) => typeof item === "string" && rule.listOf.includes(item));
   return typeof value === "string" && rule.includes(value);
 }
 
@@ -105,20 +117,31 @@ function ruleText(rule: Rule): string {
  *
  * @throws SdkError SDK_OPTIONS_INVALID for names or types that the defaults do not have
  */
-export function resolveOptions<D, O extends object>(definition: SecondaryMmuDefinition<D, O>, given: Partial<O> = {}): O {
+export function resolveOptions<D, O extends object>(
+  definition: SecondaryMmuDefinition<D, O>,
+  given: Partial<O> = {},
+): O {
   const defaults = (definition.options ?? {}) as Fields;
   const known = Object.keys(defaults);
   for (const [option, value] of Object.entries(given)) {
     const standard = defaults[option];
     if (standard === undefined) {
       const list = known.length === 0 ? "it has none" : `it has ${known.join(", ")}`;
-      throw new SdkError("SDK_OPTIONS_INVALID", `driver ${definition.name} has no option ${option}: ${list}. ${suggestion(option, known)}`, { driver: definition.name, option });
+      throw new SdkError(
+        "SDK_OPTIONS_INVALID",
+        `driver ${definition.name} has no option ${option}: ${list}. ${suggestion(option, known)}`,
+        { driver: definition.name, option },
+      );
     }
     if (value !== undefined && kind(value) !== kind(standard)) {
-      throw new SdkError("SDK_OPTIONS_INVALID", `option ${option} of driver ${definition.name} is ${show(value)}. Give ${article(kind(standard))}, as the default ${show(standard)}`, {
-        driver: definition.name,
-        option,
-      });
+      throw new SdkError(
+        "SDK_OPTIONS_INVALID",
+        `option ${option} of driver ${definition.name} is ${show(value)}. Give ${article(kind(standard))}, as the default ${show(standard)}`,
+        {
+          driver: definition.name,
+          option,
+        },
+      );
     }
   }
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -141,7 +164,10 @@ function suggestion(field: string, known: readonly string[]): string {
 /** "create is missing", or what was written instead. */
 function nearly(fields: Fields, wanted: string): string {
   if (fields[wanted] !== undefined) return `${wanted} is ${show(fields[wanted])}`;
-  const near = nearMiss(wanted, Object.keys(fields).filter((field) => !KNOWN.includes(field)));
+  const near = nearMiss(
+    wanted,
+    Object.keys(fields).filter((field) => !KNOWN.includes(field)),
+  );
   return near === undefined ? `${wanted} is missing` : `${wanted} is missing, but there is ${near}`;
 }
 
@@ -153,5 +179,9 @@ function show(value: unknown): string {
 }
 
 function refuse(origin: string, what: string, remedy: string): never {
-  throw new SdkError("SDK_DEFINITION_INVALID", `${origin} is no secondary-MMU driver: ${what}. ${remedy[0]!.toUpperCase()}${remedy.slice(1)}`, { origin });
+  throw new SdkError(
+    "SDK_DEFINITION_INVALID",
+    `${origin} is no secondary-MMU driver: ${what}. ${remedy[0]!.toUpperCase()}${remedy.slice(1)}`,
+    { origin },
+  );
 }

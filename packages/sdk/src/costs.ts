@@ -30,7 +30,9 @@ export const COST_COUNTERS = [
 export type CostCounter = (typeof COST_COUNTERS)[number];
 
 /** Every counter and the commands by mnemonic, as plain data. */
-export type CostReport = Readonly<Record<CostCounter, number>> & { readonly commands: Readonly<Record<string, number>> };
+export type CostReport = Readonly<Record<CostCounter, number>> & {
+  readonly commands: Readonly<Record<string, number>>;
+};
 
 /**
  * What a device's coherence costs. Counts are kept outside the machine's memory: they never tell two states apart, and a
@@ -80,7 +82,10 @@ export class Costs {
   }
 
   report(): CostReport {
-    const counters = Object.fromEntries(COST_COUNTERS.map((counter) => [counter, this.of(counter)])) as Record<CostCounter, number>;
+    const counters = Object.fromEntries(COST_COUNTERS.map((counter) => [counter, this.of(counter)])) as Record<
+      CostCounter,
+      number
+    >;
     return { ...counters, commands: Object.fromEntries([...this.#commands].sort(([a], [b]) => (a < b ? -1 : 1))) };
   }
 

@@ -67,12 +67,20 @@ export type AnySecondaryMmuDefinition = Omit<SecondaryMmuDefinition<never, never
 };
 
 /** The declarations of a definition on one host. */
-export function declarationsOf<D, O extends object>(definition: SecondaryMmuDefinition<D, O>, host: HostFacts, options: O): Declarations {
+export function declarationsOf<D, O extends object>(
+  definition: SecondaryMmuDefinition<D, O>,
+  host: HostFacts,
+  options: O,
+): Declarations {
   return typeof definition.declares === "function" ? definition.declares(host, options) : definition.declares;
 }
 
 /** What a binding of this definition does with upgrades. */
-export function upgradeDecisionOf<D, O extends object>(definition: SecondaryMmuDefinition<D, O>, host: HostFacts, options: O): UpgradeDecision {
+export function upgradeDecisionOf<D, O extends object>(
+  definition: SecondaryMmuDefinition<D, O>,
+  host: HostFacts,
+  options: O,
+): UpgradeDecision {
   if (definition.decides !== undefined) return definition.decides(host, options);
   return declarationsOf(definition, host, options).filters.includes("MMU_NOTIFY_PROTECTION_UPGRADE")
     ? { protectionUpgrade: "filter", because: "declares.filters lists the event" }

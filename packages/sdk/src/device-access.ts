@@ -9,7 +9,10 @@ export const ACCESS_RETRY = -1;
 const ABORTED = -0x100;
 
 /** What an access came to. */
-export type AccessOutcome = { readonly kind: "value"; readonly value: number } | { readonly kind: "retry" } | { readonly kind: "abort"; readonly fault: FaultCode };
+export type AccessOutcome =
+  | { readonly kind: "value"; readonly value: number }
+  | { readonly kind: "retry" }
+  | { readonly kind: "abort"; readonly fault: FaultCode };
 
 /** Unpacks a result of {@link deviceAccess} or {@link deviceAccessOnce}. */
 export function decodeAccess(result: number): AccessOutcome {

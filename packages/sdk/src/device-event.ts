@@ -3,16 +3,70 @@ import type { FaultCode } from "./hardware/translation-result.js";
 
 /** What a device reports to observers, in the order it happens. Pages, never bytes. */
 export type DeviceEvent =
-  | { readonly kind: "lookup"; readonly cache: "iotlb" | "atc" | "walk-cache" | "spte" | "vcpu-tlb"; readonly asid: number; readonly vpn: number; readonly hit: boolean }
+  | {
+      readonly kind: "lookup";
+      readonly cache: "iotlb" | "atc" | "walk-cache" | "spte" | "vcpu-tlb";
+      readonly asid: number;
+      readonly vpn: number;
+      readonly hit: boolean;
+    }
   | { readonly kind: "walk-read"; readonly vpn: number; readonly level: number; readonly entry: number }
-  | { readonly kind: "insert"; readonly cache: "iotlb" | "atc" | "walk-cache" | "spte" | "vcpu-tlb"; readonly asid: number; readonly vpn: number; readonly pages: number; readonly pfn: number; readonly write: boolean }
-  | { readonly kind: "evict"; readonly cache: "iotlb" | "atc" | "walk-cache" | "spte" | "vcpu-tlb"; readonly asid: number; readonly vpn: number; readonly needless: boolean }
-  | { readonly kind: "command"; readonly mnemonic: string; readonly asid: number; readonly start: number; readonly pages: number }
-  | { readonly kind: "executed"; readonly mnemonic: string; readonly asid: number; readonly start: number; readonly pages: number }
-  | { readonly kind: "fault"; readonly code: FaultCode; readonly vpn: number; readonly write: boolean; readonly stag?: number }
+  | {
+      readonly kind: "insert";
+      readonly cache: "iotlb" | "atc" | "walk-cache" | "spte" | "vcpu-tlb";
+      readonly asid: number;
+      readonly vpn: number;
+      readonly pages: number;
+      readonly pfn: number;
+      readonly write: boolean;
+    }
+  | {
+      readonly kind: "evict";
+      readonly cache: "iotlb" | "atc" | "walk-cache" | "spte" | "vcpu-tlb";
+      readonly asid: number;
+      readonly vpn: number;
+      readonly needless: boolean;
+    }
+  | {
+      readonly kind: "command";
+      readonly mnemonic: string;
+      readonly asid: number;
+      readonly start: number;
+      readonly pages: number;
+    }
+  | {
+      readonly kind: "executed";
+      readonly mnemonic: string;
+      readonly asid: number;
+      readonly start: number;
+      readonly pages: number;
+    }
+  | {
+      readonly kind: "fault";
+      readonly code: FaultCode;
+      readonly vpn: number;
+      readonly write: boolean;
+      readonly stag?: number;
+    }
   | { readonly kind: "response"; readonly response: string; readonly vpn: number; readonly write: boolean }
-  | { readonly kind: "access"; readonly vpn: number; readonly pfn: number; readonly write: boolean; readonly value: number }
-  | { readonly kind: "error"; readonly code: "CMDQ_TIMEOUT" | "CERROR_ATC_INV_SYNC" | "EVTQ_OVERFLOW" | "PRIQ_OVERFLOW" | "KVM_BUG_ON" | "WARN_MN_ACTIVE"; readonly message: string };
+  | {
+      readonly kind: "access";
+      readonly vpn: number;
+      readonly pfn: number;
+      readonly write: boolean;
+      readonly value: number;
+    }
+  | {
+      readonly kind: "error";
+      readonly code:
+        | "CMDQ_TIMEOUT"
+        | "CERROR_ATC_INV_SYNC"
+        | "EVTQ_OVERFLOW"
+        | "PRIQ_OVERFLOW"
+        | "KVM_BUG_ON"
+        | "WARN_MN_ACTIVE";
+      readonly message: string;
+    };
 
 /**
  * The stream of one device's events. Nothing is built while nobody watches: test {@link observed} first.

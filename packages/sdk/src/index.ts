@@ -20,7 +20,14 @@ export { DeviceMemory, Words } from "./device-memory.js";
 export { isWholeMm, type PageRange, pageRange } from "./page-range.js";
 
 // The host
-export { type BoundDevice, type BoundParts, createDevice, Device, type DeviceOptions, machineAsids } from "./host/device.js";
+export {
+  type BoundDevice,
+  type BoundParts,
+  createDevice,
+  Device,
+  type DeviceOptions,
+  machineAsids,
+} from "./host/device.js";
 export { type FlushKind, type HostFacts, hostFacts } from "./host/host-facts.js";
 export { type AddressSpaceAllocator, AsidPool, maxPinnedAsids } from "./host/asid-pool.js";
 export type { IntervalServices } from "./host/interval-services.js";
@@ -36,7 +43,14 @@ export {
 } from "./host/fault-services.js";
 
 // Accesses
-export { abortedBy, ACCESS_RETRY, type AccessOutcome, decodeAccess, deviceAccess, deviceAccessOnce } from "./device-access.js";
+export {
+  abortedBy,
+  ACCESS_RETRY,
+  type AccessOutcome,
+  decodeAccess,
+  deviceAccess,
+  deviceAccessOnce,
+} from "./device-access.js";
 export { accessUntilResolved, type ResolvedAccess, type StraightMachine } from "./access-until-resolved.js";
 
 // Hardware blocks: translation
@@ -52,9 +66,23 @@ export { InFlight } from "./hardware/in-flight.js";
 export { HIT_POLICIES, type HitPolicy } from "./hardware/hit-policy.js";
 
 // Hardware blocks: commands and faults
-export { CERROR_ATC_INV_SYNC, CMDQ_TIMEOUT, CommandQueue, commandQueue, type CommandQueueOptions, type CommandTarget } from "./hardware/command-queue.js";
+export {
+  CERROR_ATC_INV_SYNC,
+  CMDQ_TIMEOUT,
+  CommandQueue,
+  commandQueue,
+  type CommandQueueOptions,
+  type CommandTarget,
+} from "./hardware/command-queue.js";
 export * from "./hardware/commands.js";
-export { type AlignedSpan, alignedSpan, atcInvRange, maxTlbiOps, type RangeOptions, tlbiRange } from "./hardware/range-encoding.js";
+export {
+  type AlignedSpan,
+  alignedSpan,
+  atcInvRange,
+  maxTlbiOps,
+  type RangeOptions,
+  tlbiRange,
+} from "./hardware/range-encoding.js";
 export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
 export { ContextDescriptor } from "./hardware/context-descriptor.js";
 export { onMissingRight, SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
@@ -89,7 +117,23 @@ export {
   ranges,
 } from "@mmu-notifier/bus";
 export { type DvmParticipant, EFAULT, type FlushScope, type Geometry, PAGE_SIZE } from "@mmu-notifier/core";
-export { call, choose, lockAt, lockClass, mutexLock, mutexUnlock, type Path, type Segment, spinLock, spinUnlock, spinUntil, type Step, step, waitEvent, waitFor } from "@mmu-notifier/steps";
+export {
+  call,
+  choose,
+  lockAt,
+  lockClass,
+  mutexLock,
+  mutexUnlock,
+  type Path,
+  type Segment,
+  spinLock,
+  spinUnlock,
+  spinUntil,
+  type Step,
+  step,
+  waitEvent,
+  waitFor,
+} from "@mmu-notifier/steps";
 
 // For a driver's own tests
 export { Actor } from "./testing/actor.js";

@@ -1,7 +1,22 @@
 import { describe, expect, it } from "vitest";
-import { checkDeclaration, type Declarations, defineSecondaryMmu, hostFacts, mayFilterUpgrade, type MmuNotifyEvent, upgradeDecisionOf, Workbench } from "../src/index.js";
+import {
+  checkDeclaration,
+  type Declarations,
+  defineSecondaryMmu,
+  hostFacts,
+  mayFilterUpgrade,
+  type MmuNotifyEvent,
+  upgradeDecisionOf,
+  Workbench,
+} from "../src/index.js";
 
-const BASE: Declarations = { pageTable: "shared-walk", onMissingRight: "fault", resolvesFaultsInSoftware: false, reachedByBroadcast: [], filters: [] };
+const BASE: Declarations = {
+  pageTable: "shared-walk",
+  onMissingRight: "fault",
+  resolvesFaultsInSoftware: false,
+  reachedByBroadcast: [],
+  filters: [],
+};
 const UPGRADE: MmuNotifyEvent = "MMU_NOTIFY_PROTECTION_UPGRADE";
 
 const host = (profile = "v6.12", arch = "arm64") => hostFacts(new Workbench({ profile, arch }).k);
@@ -15,7 +30,8 @@ const definition = (declares: Partial<Declarations>) =>
       throw new Error("not bound here");
     },
   });
-const findings = (declares: Partial<Declarations>, at = host()) => checkDeclaration(definition(declares), at, {}).map(({ event, verdict }) => `${verdict} ${event}`);
+const findings = (declares: Partial<Declarations>, at = host()) =>
+  checkDeclaration(definition(declares), at, {}).map(({ event, verdict }) => `${verdict} ${event}`);
 
 describe("mayFilterUpgrade", () => {
   it.each([
@@ -46,16 +62,23 @@ describe("checkDeclaration", () => {
 
   it("finds a filter of upgrades that leaves read-only entries for ever", () => {
     expect(findings({ filters: [UPGRADE] })).toEqual([`CONTRACT ${UPGRADE}`]);
-    expect(checkDeclaration(definition({ filters: [UPGRADE] }), host(), {})[0]!.message).toContain("(inner-shareable) reach none of its caches");
+    expect(checkDeclaration(definition({ filters: [UPGRADE] }), host(), {})[0]!.message).toContain(
+      "(inner-shareable) reach none of its caches",
+    );
   });
 
   it("finds filters of events that take rights or pages away", () => {
-    expect(findings({ pageTable: "mirror", resolvesFaultsInSoftware: true, filters: ["MMU_NOTIFY_PROTECTION_PAGE"] })).toEqual(["CONTRACT MMU_NOTIFY_PROTECTION_PAGE"]);
+    expect(
+      findings({ pageTable: "mirror", resolvesFaultsInSoftware: true, filters: ["MMU_NOTIFY_PROTECTION_PAGE"] }),
+    ).toEqual(["CONTRACT MMU_NOTIFY_PROTECTION_PAGE"]);
     expect(findings({ filters: ["MMU_NOTIFY_UNMAP"] })).toEqual(["CONTRACT MMU_NOTIFY_UNMAP"]);
   });
 
   it("lets a walker of the shared table rest on ordinary broadcasts, without ATS", () => {
-    const declares = { reachedByBroadcast: ["inner-shareable"], filters: ["MMU_NOTIFY_UNMAP", "MMU_NOTIFY_CLEAR"] } as const;
+    const declares = {
+      reachedByBroadcast: ["inner-shareable"],
+      filters: ["MMU_NOTIFY_UNMAP", "MMU_NOTIFY_CLEAR"],
+    } as const;
 
     expect(findings(declares)).toEqual([]);
     expect(findings({ ...declares, ats: true })).toHaveLength(2);
@@ -63,12 +86,23 @@ describe("checkDeclaration", () => {
   });
 
   it("lets a pinned cache ignore all but UNMAP", () => {
-    expect(findings({ pageTable: "pinned", resolvesFaultsInSoftware: true, filters: ["MMU_NOTIFY_CLEAR", "MMU_NOTIFY_PROTECTION_PAGE"] })).toEqual([]);
-    expect(findings({ pageTable: "pinned", resolvesFaultsInSoftware: true, filters: ["MMU_NOTIFY_UNMAP"] })).toEqual(["CONTRACT MMU_NOTIFY_UNMAP"]);
+    expect(
+      findings({
+        pageTable: "pinned",
+        resolvesFaultsInSoftware: true,
+        filters: ["MMU_NOTIFY_CLEAR", "MMU_NOTIFY_PROTECTION_PAGE"],
+      }),
+    ).toEqual([]);
+    expect(findings({ pageTable: "pinned", resolvesFaultsInSoftware: true, filters: ["MMU_NOTIFY_UNMAP"] })).toEqual([
+      "CONTRACT MMU_NOTIFY_UNMAP",
+    ]);
   });
 
   it("finds a list that says filter where the decision says deliver", () => {
-    const deciding = { ...definition({ filters: [UPGRADE], resolvesFaultsInSoftware: true }), decides: () => ({ protectionUpgrade: "deliver" as const, because: "so" }) };
+    const deciding = {
+      ...definition({ filters: [UPGRADE], resolvesFaultsInSoftware: true }),
+      decides: () => ({ protectionUpgrade: "deliver" as const, because: "so" }),
+    };
 
     expect(checkDeclaration(deciding, host(), {})[0]!.message).toContain("Take it off the list");
   });

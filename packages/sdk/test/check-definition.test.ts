@@ -1,11 +1,25 @@
 import { describe, expect, it } from "vitest";
-import { checkDefinition, createDevice, defineSecondaryMmu, nearMiss, resolveOptions, SdkError, Workbench } from "../src/index.js";
+import {
+  checkDefinition,
+  createDevice,
+  defineSecondaryMmu,
+  nearMiss,
+  resolveOptions,
+  SdkError,
+  Workbench,
+} from "../src/index.js";
 
 const GOOD = {
   name: "acme-npu",
   sdk: 1,
   summary: "a device",
-  declares: { pageTable: "shared-walk", onMissingRight: "fault", resolvesFaultsInSoftware: false, reachedByBroadcast: [], filters: [] },
+  declares: {
+    pageTable: "shared-walk",
+    onMissingRight: "fault",
+    resolvesFaultsInSoftware: false,
+    reachedByBroadcast: [],
+    filters: [],
+  },
   create: () => undefined,
 };
 
@@ -35,9 +49,15 @@ describe("checkDefinition", () => {
     [{ ...GOOD, device: 3 }, "Make device a function, or leave it out"],
     [{ ...GOOD, options: 3 }, "Make options an object of defaults, or leave it out"],
     [{ ...GOOD, declares: undefined }, "declares is missing"],
-    [{ ...GOOD, declares: { ...GOOD.declares, pageTable: "shared" } }, 'declares.pageTable is "shared". It is "shared-walk" or "mirror" or "pinned"'],
+    [
+      { ...GOOD, declares: { ...GOOD.declares, pageTable: "shared" } },
+      'declares.pageTable is "shared". It is "shared-walk" or "mirror" or "pinned"',
+    ],
     [{ ...GOOD, declares: { ...GOOD.declares, filter: [] } }, "Did you mean filters?"],
-    [{ ...GOOD, declares: { ...GOOD.declares, filters: ["PROTECTION_UPGRADE"] } }, 'declares.filters is ["PROTECTION_UPGRADE"]'],
+    [
+      { ...GOOD, declares: { ...GOOD.declares, filters: ["PROTECTION_UPGRADE"] } },
+      'declares.filters is ["PROTECTION_UPGRADE"]',
+    ],
     [{ ...GOOD, declares: { ...GOOD.declares, onMissingRight: undefined } }, "declares.onMissingRight is missing"],
     [{ ...GOOD, declares: { ...GOOD.declares, ats: "yes" } }, "It is true or false"],
     [{ ...GOOD, declares: { ...GOOD.declares, maxCommandsPerCall: -1 } }, "a whole number"],
@@ -53,14 +73,22 @@ describe("checkDefinition", () => {
     const error = refusal({ ...GOOD, sdk: 2 });
 
     expect(error.code).toBe("SDK_VERSION_UNSUPPORTED");
-    expect(error.message).toBe("mmu-acme@1.0.0 is written for sdk 2, this is sdk 1. Install a version of mmu-acme@1.0.0 for sdk 1");
+    expect(error.message).toBe(
+      "mmu-acme@1.0.0 is written for sdk 2, this is sdk 1. Install a version of mmu-acme@1.0.0 for sdk 1",
+    );
   });
 });
 
 describe("resolveOptions", () => {
   const definition = defineSecondaryMmu<undefined, { depth: number; policy: string; list: readonly string[] }>({
     ...(GOOD as object as { name: string; sdk: 1; summary: string }),
-    declares: { pageTable: "mirror", onMissingRight: "fault", resolvesFaultsInSoftware: true, reachedByBroadcast: [], filters: [] },
+    declares: {
+      pageTable: "mirror",
+      onMissingRight: "fault",
+      resolvesFaultsInSoftware: true,
+      reachedByBroadcast: [],
+      filters: [],
+    },
     options: { depth: 4, policy: "any", list: [] },
     create: () => {
       throw new Error("not bound here");
@@ -72,15 +100,21 @@ describe("resolveOptions", () => {
   });
 
   it("refuses unknown names with a suggestion, and wrong types with the default as a model", () => {
-    expect(() => resolveOptions(definition, { dept: 8 } as object)).toThrow("it has depth, policy, list. Did you mean depth?");
-    expect(() => resolveOptions(definition, { depth: "8" } as object)).toThrow('is "8". Give a number, as the default 4');
+    expect(() => resolveOptions(definition, { dept: 8 } as object)).toThrow(
+      "it has depth, policy, list. Did you mean depth?",
+    );
+    expect(() => resolveOptions(definition, { depth: "8" } as object)).toThrow(
+      'is "8". Give a number, as the default 4',
+    );
     expect(() => resolveOptions(definition, { list: "a" } as object)).toThrow("Give an array");
   });
 
   it("is applied when a device is made", () => {
     const bench = new Workbench();
 
-    expect(() => createDevice(bench.k, definition, { name: "d", options: { depth: "8" } as object, faults: () => bench.faults() })).toThrow(SdkError);
+    expect(() =>
+      createDevice(bench.k, definition, { name: "d", options: { depth: "8" } as object, faults: () => bench.faults() }),
+    ).toThrow(SdkError);
   });
 });
 

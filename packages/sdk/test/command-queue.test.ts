@@ -16,9 +16,18 @@ function setUp(options: Partial<CommandQueueOptions> = {}) {
   const bench = hardware();
   const executed: Command[] = [];
   const state = { drained: true };
-  const queue = new CommandQueue(bench.context, { ...options, target: { execute: (command) => executed.push(command), drained: () => state.drained } });
+  const queue = new CommandQueue(bench.context, {
+    ...options,
+    target: { execute: (command) => executed.push(command), drained: () => state.drained },
+  });
   if (options.consumer === "hardware") bench.scheduler.spawn("cmdq", queue.hardware.run, { again: true });
-  return { ...bench, queue, executed, state, run: (commands: readonly Command[]) => bench.scheduler.run(queue.issue(commands)) };
+  return {
+    ...bench,
+    queue,
+    executed,
+    state,
+    run: (commands: readonly Command[]) => bench.scheduler.run(queue.issue(commands)),
+  };
 }
 
 const pages = (count: number): Command[] => Array.from({ length: count }, (_, i) => tlbiNhVa(1, i));
@@ -94,7 +103,13 @@ describe("CommandQueue", () => {
     const { queue, state, scheduler, executed } = setUp();
     state.drained = false;
     scheduler.spawn("access", function* () {
-      yield { label: "access", run: () => ((state.drained = true), 0), ready: undefined, effect: undefined, choices: 0 };
+      yield {
+        label: "access",
+        run: () => ((state.drained = true), 0),
+        ready: undefined,
+        effect: undefined,
+        choices: 0,
+      };
     });
 
     scheduler.run(queue.issue(pages(1)));

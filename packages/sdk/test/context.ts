@@ -5,10 +5,18 @@ import { Costs, type DeviceEvent, DeviceEvents, DeviceMemory, type HardwareConte
 /** A hardware context without a kernel. */
 export function hardware(geometry: Geometry = FOUR_LEVEL) {
   const memory = new Memory();
-  const spans = geometry.bits.map((_, level) => geometry.bits.slice(0, level).reduce((pages, bits) => pages * 2 ** bits, 1));
+  const spans = geometry.bits.map((_, level) =>
+    geometry.bits.slice(0, level).reduce((pages, bits) => pages * 2 ** bits, 1),
+  );
   const events = new DeviceEvents();
   const seen: DeviceEvent[] = [];
-  const context: HardwareContext = { memory: new DeviceMemory(memory, "dev"), costs: new Costs(), events, geometry, spans };
+  const context: HardwareContext = {
+    memory: new DeviceMemory(memory, "dev"),
+    costs: new Costs(),
+    events,
+    geometry,
+    spans,
+  };
   events.stream.subscribe((event) => seen.push(event));
   return { memory, context, seen, costs: context.costs, scheduler: new Scheduler() };
 }

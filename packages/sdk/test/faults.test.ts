@@ -29,13 +29,13 @@ function setUp(options: Partial<PageRequestQueueOptions> = {}, answers: Readonly
       });
     },
     *getUserPages() {
-      yield* [];
       return -14;
     },
   };
   const queue = new PageRequestQueue(bench.context, { faults, ...options });
   if (options.worker === "task") bench.scheduler.spawn("iopf", queue.worker.run, { again: true });
-  const request = (...pages: number[]) => bench.scheduler.run(queue.request(pages.map((vpn) => ({ vpn, write: true }))));
+  const request = (...pages: number[]) =>
+    bench.scheduler.run(queue.request(pages.map((vpn) => ({ vpn, write: true }))));
   return { ...bench, queue, faults, asked, request };
 }
 

@@ -22,7 +22,13 @@ function setUp(options: Partial<IntervalMirrorOptions> = {}) {
     name: "acme-gpu",
     sdk: 1,
     summary: "mirrors part of an address space",
-    declares: { pageTable: "mirror", onMissingRight: "fault", resolvesFaultsInSoftware: true, reachedByBroadcast: [], filters: [] },
+    declares: {
+      pageTable: "mirror",
+      onMissingRight: "fault",
+      resolvesFaultsInSoftware: true,
+      reachedByBroadcast: [],
+      filters: [],
+    },
     create(context): Binding {
       const mirror = new IntervalMirror(context, { start: 0, pages: 8, ...options });
       mirrors.push(mirror);

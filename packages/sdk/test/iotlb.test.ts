@@ -1,6 +1,17 @@
 import type { Path } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
-import { AccessRequest, F_PERMISSION, type HitPolicy, iotlb, LEAF_READ, LEAF_WRITE, type NextStage, packLeaf, SdkError, type TlbShape } from "../src/index.js";
+import {
+  AccessRequest,
+  F_PERMISSION,
+  type HitPolicy,
+  iotlb,
+  LEAF_READ,
+  LEAF_WRITE,
+  type NextStage,
+  packLeaf,
+  SdkError,
+  type TlbShape,
+} from "../src/index.js";
 import { hardware } from "./context.js";
 
 const RO = (pfn: number, level = 0) => packLeaf(pfn, level, LEAF_READ);
@@ -14,7 +25,6 @@ function setUp(shape: Partial<TlbShape> & { hitPolicy?: HitPolicy } = {}) {
   const access = (asid: number, vpn: number, leaf: number, write = false, ats = false) => {
     let walks = 0;
     const next: NextStage = function* (): Path<number> {
-      yield* [];
       walks++;
       return leaf;
     };

@@ -34,7 +34,13 @@ function setUp(agent = PLAIN, arch = "arm64") {
   const events = new DeviceEvents();
   const seen: DeviceEvent[] = [];
   events.stream.subscribe((event) => seen.push(event));
-  const context: HardwareContext = { memory: new DeviceMemory(k.memory, "dev"), costs: new Costs(), events, geometry: k.tables.geometry, spans: k.tables.span };
+  const context: HardwareContext = {
+    memory: new DeviceMemory(k.memory, "dev"),
+    costs: new Costs(),
+    events,
+    geometry: k.tables.geometry,
+    spans: k.tables.span,
+  };
   const walker = new Walker(k, bench.mm, agent, context.costs, events);
   const run = (translation: Translation, vpn: number, write = false) => {
     const request = new AccessRequest(vpn, write);
@@ -93,7 +99,7 @@ describe("Walker", () => {
 
   it("on x86 sets A and D", () => {
     const { bench, walker, run } = setUp({ HA: true, HD: true }, "x86-64");
-    bench.map(3, (READ_WRITE & ~PTE_AF) & ~PTE_DIRTY);
+    bench.map(3, READ_WRITE & ~PTE_AF & ~PTE_DIRTY);
 
     run(walker, 3, true);
 
@@ -129,7 +135,10 @@ describe("WalkCache", () => {
     const tlb = iotlb(context, { sets: 1, ways: 1, hitPolicy: "fault-from-tlb" });
     const walkCache = new WalkCache(context, { entries: 2, span: context.spans[1]!, asid: () => 1 });
     tlb.addWalkCache(walkCache);
-    const translation = chain(tlb.stage(() => 1, walker), walker.withWalkCache(walkCache));
+    const translation = chain(
+      tlb.stage(() => 1, walker),
+      walker.withWalkCache(walkCache),
+    );
     return { ...setup, tlb, translation };
   }
 
@@ -189,4 +198,3 @@ describe("InFlight", () => {
     expect(inFlight.drained).toBe(true);
   });
 });
-

@@ -93,7 +93,8 @@ export class Atc implements TranslationStage {
     this.inFlight.cover(-1, start, end);
     return this.#array.invalidate(-1, start, end, (vpn) => {
       this.#context.costs.dropped(-1, vpn, false);
-      if (this.#context.events.observed) this.#context.events.emit({ kind: "evict", cache: "atc", asid: this.ssid, vpn, needless: false });
+      if (this.#context.events.observed)
+        this.#context.events.emit({ kind: "evict", cache: "atc", asid: this.ssid, vpn, needless: false });
     });
   }
 
@@ -104,7 +105,7 @@ export class Atc implements TranslationStage {
 
   /** The entries, for checkers and pictures. */
   entries(): SecondaryEntry[] {
-    return this.#array.entries(0).map((entry) => ({ where: "atc", ...entry }));
+    return this.#array.entries(0, "atc");
   }
 
   #arrive(request: AccessRequest, row: number, completion: TranslationResult): TranslationResult {

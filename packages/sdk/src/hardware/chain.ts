@@ -3,7 +3,6 @@ import { type AccessRequest, type NextStage, type Translation, type TranslationS
 import { F_PERMISSION, F_TRANSLATION, leafAllows, type TranslationResult } from "./translation-result.js";
 
 const NOTHING_BELOW: NextStage = function* () {
-  yield* [];
   return F_TRANSLATION;
 };
 

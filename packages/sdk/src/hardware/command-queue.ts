@@ -74,12 +74,19 @@ export class CommandQueue {
   readonly #consumeStep: Step;
 
   /** @throws SdkError SDK_HARDWARE_CONFIG */
-  constructor(context: HardwareContext, { depth = 128, batch = 64, forceSync = false, consumer = "waiter", target }: CommandQueueOptions) {
+  constructor(
+    context: HardwareContext,
+    { depth = 128, batch = 64, forceSync = false, consumer = "waiter", target }: CommandQueueOptions,
+  ) {
     if (depth <= batch) {
-      throw new SdkError("SDK_HARDWARE_CONFIG", `command queue: ${depth} entries do not hold a batch of ${batch} commands and its CMD_SYNC. Make it deeper, or the batch smaller`, {
-        depth,
-        batch,
-      });
+      throw new SdkError(
+        "SDK_HARDWARE_CONFIG",
+        `command queue: ${depth} entries do not hold a batch of ${batch} commands and its CMD_SYNC. Make it deeper, or the batch smaller`,
+        {
+          depth,
+          batch,
+        },
+      );
     }
     this.#context = context;
     this.#options = { depth, batch, forceSync, consumer, target };
@@ -237,7 +244,8 @@ export class CommandQueue {
   #timeout(what: string): Step {
     return step("CMDQ timeout", () => {
       this.#context.costs.count("timeouts");
-      if (this.#context.events.observed) this.#context.events.emit({ kind: "error", code: "CMDQ_TIMEOUT", message: `CMDQ timeout: ${what}` });
+      if (this.#context.events.observed)
+        this.#context.events.emit({ kind: "error", code: "CMDQ_TIMEOUT", message: `CMDQ timeout: ${what}` });
       return 0;
     });
   }
@@ -261,7 +269,8 @@ export class CommandQueue {
     const mnemonic = mnemonicOf(command.opcode);
     costs.command(mnemonic);
     if (command.opcode === OPCODES.CMD_ATC_INV) costs.count("atcInvalidations");
-    if (events.observed) events.emit({ kind: "command", mnemonic, asid: command.id, start: command.start, pages: command.pages });
+    if (events.observed)
+      events.emit({ kind: "command", mnemonic, asid: command.id, start: command.start, pages: command.pages });
   }
 
   /** There is a front command and it may be executed now. */
@@ -287,7 +296,13 @@ export class CommandQueue {
     else this.#options.target.execute(command);
     const { events } = this.#context;
     if (events.observed) {
-      events.emit({ kind: "executed", mnemonic: mnemonicOf(command.opcode), asid: command.id, start: command.start, pages: command.pages });
+      events.emit({
+        kind: "executed",
+        mnemonic: mnemonicOf(command.opcode),
+        asid: command.id,
+        start: command.start,
+        pages: command.pages,
+      });
     }
     return 1;
   }
@@ -298,7 +313,11 @@ export class CommandQueue {
     if (failed) {
       this.#context.costs.count("timeouts");
       if (this.#context.events.observed) {
-        this.#context.events.emit({ kind: "error", code: "CERROR_ATC_INV_SYNC", message: "an ATC invalidation since the last CMD_SYNC timed out" });
+        this.#context.events.emit({
+          kind: "error",
+          code: "CERROR_ATC_INV_SYNC",
+          message: "an ATC invalidation since the last CMD_SYNC timed out",
+        });
       }
     }
     if (this.#completions.isLive(row)) this.#completions.i32[row * COMPLETION_STRIDE + 1] = failed ? ERROR : DONE;

@@ -45,7 +45,13 @@ export interface Command {
 }
 
 /** CMD_TLBI_NH_ASID. */
-export const tlbiNhAsid = (asid: number): Command => ({ opcode: OPCODES.CMD_TLBI_NH_ASID, id: asid, start: 0, pages: Infinity, arg: 0 });
+export const tlbiNhAsid = (asid: number): Command => ({
+  opcode: OPCODES.CMD_TLBI_NH_ASID,
+  id: asid,
+  start: 0,
+  pages: Infinity,
+  arg: 0,
+});
 /** CMD_TLBI_NH_VA for `pages` pages from `start`: one page without RIL, any encodable number with it. `leaf` spares walk caches. */
 export const tlbiNhVa = (asid: number, start: number, pages = 1, leaf = false): Command => ({
   opcode: OPCODES.CMD_TLBI_NH_VA,
@@ -55,15 +61,45 @@ export const tlbiNhVa = (asid: number, start: number, pages = 1, leaf = false): 
   arg: leaf ? 1 : 0,
 });
 /** CMD_TLBI_NSNH_ALL. */
-export const tlbiNsnhAll = (): Command => ({ opcode: OPCODES.CMD_TLBI_NSNH_ALL, id: 0, start: 0, pages: Infinity, arg: 0 });
+export const tlbiNsnhAll = (): Command => ({
+  opcode: OPCODES.CMD_TLBI_NSNH_ALL,
+  id: 0,
+  start: 0,
+  pages: Infinity,
+  arg: 0,
+});
 /** CMD_ATC_INV: pages [start, start + pages) of one stream and substream; Infinity pages from 0 is size 52, everything. */
-export const atcInv = (sid: number, ssid: number, start: number, pages: number): Command => ({ opcode: OPCODES.CMD_ATC_INV, id: sid, start, pages, arg: ssid });
+export const atcInv = (sid: number, ssid: number, start: number, pages: number): Command => ({
+  opcode: OPCODES.CMD_ATC_INV,
+  id: sid,
+  start,
+  pages,
+  arg: ssid,
+});
 /** CMD_CFGI_CD: the context descriptor of one stream and substream changed. */
-export const cfgiCd = (sid: number, ssid: number): Command => ({ opcode: OPCODES.CMD_CFGI_CD, id: sid, start: 0, pages: 0, arg: ssid });
+export const cfgiCd = (sid: number, ssid: number): Command => ({
+  opcode: OPCODES.CMD_CFGI_CD,
+  id: sid,
+  start: 0,
+  pages: 0,
+  arg: ssid,
+});
 /** CMD_RESUME with RETRY or ABORT. */
-export const resume = (stag: number, response: number): Command => ({ opcode: OPCODES.CMD_RESUME, id: stag, start: 0, pages: 0, arg: response });
+export const resume = (stag: number, response: number): Command => ({
+  opcode: OPCODES.CMD_RESUME,
+  id: stag,
+  start: 0,
+  pages: 0,
+  arg: response,
+});
 /** CMD_PRI_RESP. */
-export const priResp = (sid: number, group: number, response: number): Command => ({ opcode: OPCODES.CMD_PRI_RESP, id: sid, start: group, pages: 0, arg: response });
+export const priResp = (sid: number, group: number, response: number): Command => ({
+  opcode: OPCODES.CMD_PRI_RESP,
+  id: sid,
+  start: group,
+  pages: 0,
+  arg: response,
+});
 
 /** Response of CMD_RESUME. */
 export const RESUME_TERM = 0;

@@ -10,7 +10,6 @@ export function abortOnFault(): FaultStrategy {
   return {
     name: "abort",
     *handle() {
-      yield* [];
       return FAULT_ABORT;
     },
   };
@@ -34,7 +33,11 @@ export function isSpurious({ vpn, write }: DeviceFault, table: Peek | undefined)
  * The device raises an interrupt of its own and its driver resolves the fault: devices with ATS whose page requests nobody
  * serves.
  */
-export function softwareFault(context: HardwareContext, faults: FaultServices, { beforeRetry, table }: FaultOptions = {}): FaultStrategy {
+export function softwareFault(
+  context: HardwareContext,
+  faults: FaultServices,
+  { beforeRetry, table }: FaultOptions = {},
+): FaultStrategy {
   return {
     name: "software",
     *handle(fault) {

@@ -14,7 +14,12 @@ import { choose, type Path } from "@mmu-notifier/steps";
 export type HitPolicy = "fault-from-tlb" | "rewalk-on-permission-fault" | "drop-and-fault" | "nondeterministic";
 
 /** The policies, for option checks and lists. */
-export const HIT_POLICIES: readonly HitPolicy[] = ["fault-from-tlb", "rewalk-on-permission-fault", "drop-and-fault", "nondeterministic"];
+export const HIT_POLICIES: readonly HitPolicy[] = [
+  "fault-from-tlb",
+  "rewalk-on-permission-fault",
+  "drop-and-fault",
+  "nondeterministic",
+];
 
 const EITHER = choose("hit policy", 2);
 

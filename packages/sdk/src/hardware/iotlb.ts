@@ -97,7 +97,7 @@ export class Iotlb {
 
   /** The entries of `asid`, for checkers and pictures. */
   entries(asid: number): SecondaryEntry[] {
-    return this.#array.entries(asid).map((entry) => ({ where: this.#name, ...entry }));
+    return this.#array.entries(asid, this.#name);
   }
 
   *#translate(asidOf: () => number, request: AccessRequest, next: NextStage): Path<TranslationResult> {
@@ -160,7 +160,8 @@ export class Iotlb {
   #dropped(asid: number, vpn: number, leaf: number): void {
     const needless = this.#bindings.some((binding) => binding.asid() === asid && binding.table.peek(vpn) === leaf);
     this.#context.costs.dropped(asid, vpn, needless);
-    if (this.#context.events.observed) this.#context.events.emit({ kind: "evict", cache: this.#name, asid, vpn, needless });
+    if (this.#context.events.observed)
+      this.#context.events.emit({ kind: "evict", cache: this.#name, asid, vpn, needless });
   }
 
   #observeInsert(asid: number, slot: number): void {

@@ -3,7 +3,12 @@ import type { HardwareTask } from "../binding.js";
 import type { HardwareContext } from "../context.js";
 import type { Words } from "../device-memory.js";
 import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
-import { type FaultServices, IOMMU_PAGE_RESP_FAILURE, IOMMU_PAGE_RESP_INVALID, IOMMU_PAGE_RESP_SUCCESS } from "../host/fault-services.js";
+import {
+  type FaultServices,
+  IOMMU_PAGE_RESP_FAILURE,
+  IOMMU_PAGE_RESP_INVALID,
+  IOMMU_PAGE_RESP_SUCCESS,
+} from "../host/fault-services.js";
 import { type FaultOptions, isSpurious } from "./fault-strategies.js";
 
 /** How a page-request queue is built. */
@@ -102,7 +107,8 @@ export class PageRequestQueue {
   *request(pages: readonly PageRequest[]): Path<number> {
     const { depth = 16, table, worker = "requester" } = this.#options;
     const group = yield step(`page request group of ${pages.length}`, () => {
-      for (const page of pages) if (isSpurious({ ...page, code: "F_PERMISSION" }, table)) this.#context.costs.count("spuriousFaults");
+      for (const page of pages)
+        if (isSpurious({ ...page, code: "F_PERMISSION" }, table)) this.#context.costs.count("spuriousFaults");
       if (this.#registers.get(ENABLED) === 0 || this.stopped) return AUTO_FAILURE;
       if (this.#requests.live + pages.length > depth) return this.#overflow();
       const row = this.#groups.alloc(PENDING);
@@ -158,7 +164,8 @@ export class PageRequestQueue {
         return this.#take(group);
       });
       if (next < 0) break;
-      if (response === IOMMU_PAGE_RESP_SUCCESS) response = yield* this.#options.faults.handleMmFault(Math.floor(next / 2), next % 2 === 1);
+      if (response === IOMMU_PAGE_RESP_SUCCESS)
+        response = yield* this.#options.faults.handleMmFault(Math.floor(next / 2), next % 2 === 1);
     }
     yield step("CMD_PRI_RESP", () => {
       if (this.#groups.isLive(group) && this.#state(group) !== ANSWERED) this.#answer(group, response);
@@ -168,7 +175,12 @@ export class PageRequestQueue {
 
   #overflow(): number {
     this.#registers.set(OVERFLOW, 1);
-    if (this.#context.events.observed) this.#context.events.emit({ kind: "error", code: "PRIQ_OVERFLOW", message: "the page-request queue is full: the device was told to try again" });
+    if (this.#context.events.observed)
+      this.#context.events.emit({
+        kind: "error",
+        code: "PRIQ_OVERFLOW",
+        message: "the page-request queue is full: the device was told to try again",
+      });
     return AUTO_SUCCESS;
   }
 
@@ -195,7 +207,13 @@ export class PageRequestQueue {
     while (this.#take(group) >= 0) continue;
     this.#groups.i32[group * GROUP_STRIDE] = ANSWERED;
     this.#groups.i32[group * GROUP_STRIDE + RESPONSE] = response;
-    if (this.#context.events.observed) this.#context.events.emit({ kind: "response", response: RESPONSE_NAMES.get(response) ?? "FAILURE", vpn: 0, write: false });
+    if (this.#context.events.observed)
+      this.#context.events.emit({
+        kind: "response",
+        response: RESPONSE_NAMES.get(response) ?? "FAILURE",
+        vpn: 0,
+        write: false,
+      });
   }
 
   #state(group: number): number {

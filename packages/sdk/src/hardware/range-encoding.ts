@@ -22,13 +22,18 @@ export interface RangeOptions {
  * group of five bits of the number of pages; a non-leaf range whose last group is 1 is made one page longer, because
  * SCALE = NUM = 0 is reserved there. An `end` of Infinity is the whole address space.
  */
-export function tlbiRange(asid: number, start: number, end: number, { ril, leaf = false, pageShift = 12 }: RangeOptions): Command[] {
+export function tlbiRange(
+  asid: number,
+  start: number,
+  end: number,
+  { ril, leaf = false, pageShift = 12 }: RangeOptions,
+): Command[] {
   const pages = end - start;
   if (end === Infinity || (!ril && pages >= maxTlbiOps(pageShift))) return [tlbiNhAsid(asid)];
   if (!ril) return Array.from({ length: pages }, (_, i) => tlbiNhVa(asid, start + i, 1, leaf));
   const commands: Command[] = [];
   let left = !leaf && pages % (NUM_MAX + 1) === 1 ? pages + 1 : pages;
-  for (let at = start; left > 0; ) {
+  for (let at = start; left > 0;) {
     let unit = 1;
     while (left % (unit * 2) === 0) unit *= 2;
     const covered = Math.min(NUM_MAX, Math.floor(left / unit) % (NUM_MAX + 1)) * unit;

@@ -66,7 +66,11 @@ export const SMMU_V3_DEFAULTS: SmmuV3Options = {
 };
 
 /** `declares.onMissingRight` of a device with these caches. */
-export function onMissingRight({ ats, atcHitPolicy, hitPolicy }: Pick<SmmuV3Options, "ats" | "atcHitPolicy" | "hitPolicy">): OnMissingRight {
+export function onMissingRight({
+  ats,
+  atcHitPolicy,
+  hitPolicy,
+}: Pick<SmmuV3Options, "ats" | "atcHitPolicy" | "hitPolicy">): OnMissingRight {
   const policies = ats ? [hitPolicy, atcHitPolicy] : [hitPolicy];
   if (policies.every((policy) => policy === "rewalk-on-permission-fault")) return "re-walk";
   return policies.some((policy) => policy === "fault-from-tlb" || policy === "drop-and-fault") ? "fault" : "either";
@@ -135,9 +139,13 @@ export class SmmuV3 {
    * @param dvm `immediate`: a broadcast takes effect as it is issued; `queued`: some time before the DSB that follows it completes
    */
   listen(context: DeviceContext<SmmuV3Options>, dvm: "immediate" | "queued"): void {
-    const drained = (): boolean => this.iotlb.drained && (this.#broadcasts === undefined || this.#broadcasts.live === 0);
+    const drained = (): boolean =>
+      this.iotlb.drained && (this.#broadcasts === undefined || this.#broadcasts.live === 0);
     if (dvm === "immediate") {
-      context.dvm.join({ tlbi: (asid, start, end, lastLevel) => this.#broadcast(asid, start, end, lastLevel), drained });
+      context.dvm.join({
+        tlbi: (asid, start, end, lastLevel) => this.#broadcast(asid, start, end, lastLevel),
+        drained,
+      });
       return;
     }
     const broadcasts = context.memory.segment("dvm", STRIDE, 2);
@@ -163,7 +171,12 @@ export class SmmuV3 {
         const { i32, f64 } = broadcasts;
         const pages = i32[STRIDE + PAGES]!;
         const start = f64[STRIDE / 2 + START]!;
-        this.#broadcast(i32[STRIDE + ASID]!, start, pages === -1 ? Infinity : start + pages, i32[STRIDE + LAST_LEVEL] !== 0);
+        this.#broadcast(
+          i32[STRIDE + ASID]!,
+          start,
+          pages === -1 ? Infinity : start + pages,
+          i32[STRIDE + LAST_LEVEL] !== 0,
+        );
         i32.copyWithin(STRIDE, 2 * STRIDE, broadcasts.used * STRIDE);
         broadcasts.free(broadcasts.used - 1);
         return 0;
@@ -179,7 +192,8 @@ export class SmmuV3 {
 
   /** A broadcast by ASID or VA: only entries of shared ASIDs match. */
   #broadcast(asid: number, start: number, end: number, lastLevel: boolean): void {
-    if (this.#descriptors.some((cd) => cd.shared && cd.asid === asid)) this.iotlb.invalidateRange(asid, start, end, lastLevel);
+    if (this.#descriptors.some((cd) => cd.shared && cd.asid === asid))
+      this.iotlb.invalidateRange(asid, start, end, lastLevel);
   }
 
   #execute(command: Command): void {

@@ -47,7 +47,8 @@ export class StallQueue {
 
   /** CMD_RESUME reached the hardware. To be called by the queue's target, in its step. */
   resume({ id, arg }: Command): void {
-    if (this.#transactions.isLive(id)) this.#transactions.i32[id * STRIDE + STATE] = arg === RESUME_RETRY ? RETRY : ABORT;
+    if (this.#transactions.isLive(id))
+      this.#transactions.i32[id * STRIDE + STATE] = arg === RESUME_RETRY ? RETRY : ABORT;
   }
 
   /** The fault strategy of one address space; `beforeRetry` runs before CMD_RESUME is issued. */
@@ -79,7 +80,13 @@ export class StallQueue {
       () => {
         const resumed = this.#transactions.i32[stag * STRIDE + STATE]!;
         this.#transactions.free(stag);
-        if (events.observed) events.emit({ kind: "response", response: resumed === RETRY ? "RETRY" : "ABORT", vpn: fault.vpn, write: fault.write });
+        if (events.observed)
+          events.emit({
+            kind: "response",
+            response: resumed === RETRY ? "RETRY" : "ABORT",
+            vpn: fault.vpn,
+            write: fault.write,
+          });
         return resumed;
       },
     );

@@ -83,7 +83,8 @@ export class SvaDomain {
 
   /** ATC_INV for an aligned span around pages [start, end) to each master, and CMD_SYNC. Nothing without ATS. */
   *invalidateAtcs(start: number, end: number): Path {
-    if (this.atcs.length > 0) yield* this.#smmu.queue.issue(this.atcs.map(({ sid, ssid }) => atcInvRange(sid, ssid, start, end)));
+    if (this.atcs.length > 0)
+      yield* this.#smmu.queue.issue(this.atcs.map(({ sid, ssid }) => atcInvRange(sid, ssid, start, end)));
   }
 
   /** arm_smmu_mm_release(): no walk starts any more and nothing cached stays. A second time it does nothing. */

@@ -1,4 +1,5 @@
 import type { DeviceMemory, Words } from "../device-memory.js";
+import type { SecondaryEntry } from "../binding.js";
 import { SdkError } from "../errors.js";
 import { LEAF_READ, LEAF_WRITE, leafLevel, leafPfn, leafRights, packLeaf } from "./translation-result.js";
 
@@ -25,15 +26,6 @@ const VALID = 1 << 8;
 /** Leaves exist at the pte, pmd and pud levels. */
 const LEAF_LEVELS = 3;
 
-/** One entry, unpacked. */
-export interface TlbEntry {
-  readonly vpn: number;
-  readonly pages: number;
-  readonly pfn: number;
-  readonly read: boolean;
-  readonly write: boolean;
-}
-
 /**
  * The ways of a translation cache as words of the machine's memory. A way that is empty is taken first, then the ways of a set
  * in turn. Slot numbers start at 1; 0 is none. Methods are for steps.
@@ -51,9 +43,18 @@ export class TlbArray {
    * @param spans base pages that a leaf of each level maps
    * @throws SdkError SDK_HARDWARE_CONFIG
    */
-  constructor(memory: DeviceMemory, spans: readonly number[], name: string, { sets, ways, blocks = "whole" }: TlbShape) {
+  constructor(
+    memory: DeviceMemory,
+    spans: readonly number[],
+    name: string,
+    { sets, ways, blocks = "whole" }: TlbShape,
+  ) {
     if (!Number.isInteger(sets) || sets < 1 || (sets & (sets - 1)) !== 0 || !Number.isInteger(ways) || ways < 1) {
-      throw new SdkError("SDK_HARDWARE_CONFIG", `${name}: ${sets} sets of ${ways} ways. Sets are a power of two, ways at least 1`, { sets, ways });
+      throw new SdkError(
+        "SDK_HARDWARE_CONFIG",
+        `${name}: ${sets} sets of ${ways} ways. Sets are a power of two, ways at least 1`,
+        { sets, ways },
+      );
     }
     this.#sets = sets;
     this.#ways = ways;
@@ -126,10 +127,12 @@ export class TlbArray {
     return count;
   }
 
-  entry(slot: number): TlbEntry {
+  /** What a slot holds. */
+  entry(slot: number, where: SecondaryEntry["where"] = "iotlb"): SecondaryEntry {
     const at = (slot - 1) * ENTRY;
     const rights = this.#words.get(at + FLAGS);
     return {
+      where,
       vpn: this.#words.double(at + VPN),
       pages: this.#words.get(at + SPAN_LEVEL) >> 3,
       pfn: this.#words.get(at + PFN),
@@ -138,11 +141,12 @@ export class TlbArray {
     };
   }
 
-  entries(asid: number): TlbEntry[] {
-    const found: TlbEntry[] = [];
+  /** What the slots of `asid` hold. */
+  entries(asid: number, where: SecondaryEntry["where"]): SecondaryEntry[] {
+    const found: SecondaryEntry[] = [];
     for (let slot = 1; slot <= this.#sets * this.#ways; slot++) {
       const at = (slot - 1) * ENTRY;
-      if (this.#words.get(at + FLAGS) !== 0 && this.#words.get(at + ASID) === asid) found.push(this.entry(slot));
+      if (this.#words.get(at + FLAGS) !== 0 && this.#words.get(at + ASID) === asid) found.push(this.entry(slot, where));
     }
     return found;
   }
@@ -153,7 +157,8 @@ export class TlbArray {
 
   #victim(set: number): number {
     const first = set * this.#ways;
-    for (let way = 0; way < this.#ways; way++) if (this.#words.get((first + way) * ENTRY + FLAGS) === 0) return first + way + 1;
+    for (let way = 0; way < this.#ways; way++)
+      if (this.#words.get((first + way) * ENTRY + FLAGS) === 0) return first + way + 1;
     const turn = this.#words.get(this.#turns + set);
     this.#words.set(this.#turns + set, (turn + 1) % this.#ways);
     return first + turn + 1;

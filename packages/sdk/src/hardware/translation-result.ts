@@ -49,7 +49,9 @@ export const leafWritable = (leaf: number): boolean => (leaf & LEAF_WRITE) !== 0
 /** True when the leaf has the right that the access wants. */
 export const leafAllows = (leaf: number, write: boolean): boolean => (leaf & (write ? LEAF_WRITE : LEAF_READ)) !== 0;
 
-const NAMES = new Map<number, FaultCode>(Object.entries(FAULT_CODES).map(([name, number]) => [-number, name as FaultCode]));
+const NAMES = new Map<number, FaultCode>(
+  Object.entries(FAULT_CODES).map(([name, number]) => [-number, name as FaultCode]),
+);
 
 /** The name of a negative result, or undefined when it is not a fault. */
 export function faultName(result: TranslationResult): FaultCode | undefined {

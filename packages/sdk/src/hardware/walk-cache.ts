@@ -24,7 +24,10 @@ export class WalkCache {
    * @param span pages that one table of leaf entries maps
    * @param asid the tag of this binding; called in steps
    */
-  constructor(context: HardwareContext, options: { readonly entries: number; readonly span: number; readonly asid: () => number }) {
+  constructor(
+    context: HardwareContext,
+    options: { readonly entries: number; readonly span: number; readonly asid: () => number },
+  ) {
     this.#context = context;
     this.#entries = options.entries;
     this.#span = options.span;
@@ -75,7 +78,12 @@ export class WalkCache {
     const first = vpn - (vpn % this.#span);
     for (let row = 1; row < this.#segment.used; row++) {
       const at = row * STRIDE;
-      if (this.#segment.i32[at] !== 0 && this.#segment.i32[at + ASID] === asid && this.#segment.f64[at / 2 + FIRST] === first) return row;
+      if (
+        this.#segment.i32[at] !== 0 &&
+        this.#segment.i32[at + ASID] === asid &&
+        this.#segment.f64[at / 2 + FIRST] === first
+      )
+        return row;
     }
     return 0;
   }

@@ -3,7 +3,15 @@ import { type Path, type Step, step } from "@mmu-notifier/steps";
 import type { Costs } from "../costs.js";
 import type { DeviceEvents } from "../device-event.js";
 import type { AccessRequest, TranslationStage } from "./translation.js";
-import { F_ACCESS, F_TRANSLATION, LEAF_READ, LEAF_WRITE, packLeaf, TRANSLATION_KILLED, type TranslationResult } from "./translation-result.js";
+import {
+  F_ACCESS,
+  F_TRANSLATION,
+  LEAF_READ,
+  LEAF_WRITE,
+  packLeaf,
+  TRANSLATION_KILLED,
+  type TranslationResult,
+} from "./translation-result.js";
 import type { WalkCache } from "./walk-cache.js";
 
 /** What a walker does by itself. */
@@ -38,7 +46,14 @@ export class Walker implements TranslationStage {
   readonly #events: DeviceEvents;
   readonly #walkCache: WalkCache | undefined;
 
-  constructor(k: Kernel, mm: number, agent: WalkerAgent, costs: Costs, events: DeviceEvents, options: WalkerOptions = {}) {
+  constructor(
+    k: Kernel,
+    mm: number,
+    agent: WalkerAgent,
+    costs: Costs,
+    events: DeviceEvents,
+    options: WalkerOptions = {},
+  ) {
     this.#k = k;
     this.#mm = mm;
     this.agent = agent;
@@ -66,7 +81,8 @@ export class Walker implements TranslationStage {
       if (level === 0 || !pteTable(entry)) return this.#leaf(request.vpn, level, entry);
       table = ptePfn(entry);
       level--;
-      if (level === 0 && this.#walkCache !== undefined && (yield this.#walkCache.insert(request, table)) !== 0) return TRANSLATION_KILLED;
+      if (level === 0 && this.#walkCache !== undefined && (yield this.#walkCache.insert(request, table)) !== 0)
+        return TRANSLATION_KILLED;
     }
   }
 
@@ -99,7 +115,11 @@ export class Walker implements TranslationStage {
       const entry = tables.get(ptep);
       if (this.#events.observed) this.#events.emit({ kind: "walk-read", vpn, level, entry });
       if (pteTable(entry) && level > 0) return entry;
-      if ((entry & PTE_VALID) === 0 || (level > 0 && !pteHugeLeaf(entry)) || !this.#k.pte.hwReadable(entry, this.agent.HA)) {
+      if (
+        (entry & PTE_VALID) === 0 ||
+        (level > 0 && !pteHugeLeaf(entry)) ||
+        !this.#k.pte.hwReadable(entry, this.agent.HA)
+      ) {
         // The walk ends in a fault: what tracked it lets go in this very step.
         request.end();
         return (entry & PTE_VALID) === 0 ? UNMAPPED : entry;

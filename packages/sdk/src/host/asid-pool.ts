@@ -38,9 +38,13 @@ export class AsidPool {
       this.#flip(asid);
       return asid;
     }
-    throw new SdkError("SDK_ASIDS_EXHAUSTED", `${this.#name}: all ${this.#count} address-space ids are in use. Unbind an address space first, or give the device more ids`, {
-      count: this.#count,
-    });
+    throw new SdkError(
+      "SDK_ASIDS_EXHAUSTED",
+      `${this.#name}: all ${this.#count} address-space ids are in use. Unbind an address space first, or give the device more ids`,
+      {
+        count: this.#count,
+      },
+    );
   }
 
   free(asid: number): void {
@@ -85,7 +89,11 @@ export function maxPinnedAsids(asidBits: number, cpus: number): number {
 /** Pins ids of the kernel's mms; the counts live in `pins`, one word an mm below its length. */
 export function cpuAsids(k: Kernel, pins: Words, length: number, limit: number): AddressSpaceAllocator {
   const check = (mm: number): void => {
-    if (mm >= length) throw new SdkError("SDK_BIND_FAILED", `mm ${mm}: devices can pin the ids of the first ${length - 1} mms only`, { mm, length });
+    if (mm >= length)
+      throw new SdkError("SDK_BIND_FAILED", `mm ${mm}: devices can pin the ids of the first ${length - 1} mms only`, {
+        mm,
+        length,
+      });
   };
   return {
     of: (mm) => k.mms.asid(mm),

@@ -74,7 +74,11 @@ export class Device<D, O extends object> {
   readonly #bound: BoundDevice[] = [];
 
   /** @throws SdkError SDK_OPTIONS_INVALID, and whatever the driver throws */
-  constructor(k: Kernel, definition: SecondaryMmuDefinition<D, O>, { name, options, faults, asids = machineAsids(k) }: DeviceOptions<O>) {
+  constructor(
+    k: Kernel,
+    definition: SecondaryMmuDefinition<D, O>,
+    { name, options, faults, asids = machineAsids(k) }: DeviceOptions<O>,
+  ) {
     this.#k = k;
     this.name = name;
     this.definition = definition;
@@ -159,6 +163,10 @@ export class Device<D, O extends object> {
  *
  * @throws SdkError SDK_OPTIONS_INVALID
  */
-export function createDevice<D, O extends object>(k: Kernel, definition: SecondaryMmuDefinition<D, O>, options: DeviceOptions<O>): Device<D, O> {
+export function createDevice<D, O extends object>(
+  k: Kernel,
+  definition: SecondaryMmuDefinition<D, O>,
+  options: DeviceOptions<O>,
+): Device<D, O> {
   return new Device(k, definition, options);
 }

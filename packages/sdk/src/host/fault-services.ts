@@ -83,7 +83,12 @@ function* hvaToPfn(k: Kernel, t: Thread, vpn: number, write: boolean): Path<numb
   if (!(yield* mmgetNotZero(k, t.mm))) return -EFAULT;
   yield downRead(k.mms.mmapLock(t.mm));
   const pfn = yield* getUserPages(k, t.cpu, t.mm, vpn, { write });
-  const writable = pfn < 0 ? 0 : write ? GUP_WRITABLE : yield step("get_user_page_fast_only(FOLL_WRITE)", () => writableNow(k, t.mm, vpn, pfn));
+  const writable =
+    pfn < 0
+      ? 0
+      : write
+        ? GUP_WRITABLE
+        : yield step("get_user_page_fast_only(FOLL_WRITE)", () => writableNow(k, t.mm, vpn, pfn));
   yield upRead(k.mms.mmapLock(t.mm));
   yield* mmput(k, t);
   return pfn < 0 ? pfn : pfn * 2 + writable;

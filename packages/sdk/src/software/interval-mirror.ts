@@ -1,15 +1,34 @@
 import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
 import { PAGE_SIZE } from "@mmu-notifier/core";
-import { call, type Lock, lockAt, lockClass, mutexLock, mutexTrylock, mutexUnlock, type Path, spinUntil, step } from "@mmu-notifier/steps";
+import {
+  call,
+  type Lock,
+  lockAt,
+  lockClass,
+  mutexLock,
+  mutexTrylock,
+  mutexUnlock,
+  type Path,
+  spinUntil,
+  step,
+} from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
 import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
 import type { AccessRequest, TranslationStage } from "../hardware/translation.js";
-import { F_PERMISSION, F_TRANSLATION, LEAF_READ, LEAF_WRITE, leafAllows, packLeaf, type TranslationResult } from "../hardware/translation-result.js";
+import {
+  F_PERMISSION,
+  F_TRANSLATION,
+  LEAF_READ,
+  LEAF_WRITE,
+  leafAllows,
+  packLeaf,
+  type TranslationResult,
+} from "../hardware/translation-result.js";
 import { GUP_WRITABLE } from "../host/fault-services.js";
 import { InFlight } from "../hardware/in-flight.js";
 import { pageRange } from "../page-range.js";
-import { ShadowTable, type Spte, SPTE_PRESENT, SPTE_WRITABLE } from "./shadow-table.js";
+import { ShadowTable, SPTE_PRESENT, SPTE_WRITABLE } from "./shadow-table.js";
 
 /** How a mirror is built. */
 export interface IntervalMirrorOptions {
@@ -56,7 +75,11 @@ export class IntervalMirror implements TranslationStage {
 
   /** Starts mirroring: 0 or -errno. Takes mmap_lock. */
   insert(): Path<number> {
-    return this.#context.intervals.insert(this.#interval, this.#options.start * PAGE_SIZE, this.#options.pages * PAGE_SIZE);
+    return this.#context.intervals.insert(
+      this.#interval,
+      this.#options.start * PAGE_SIZE,
+      this.#options.pages * PAGE_SIZE,
+    );
   }
 
   /** Stops mirroring and drops everything. */
@@ -93,7 +116,14 @@ export class IntervalMirror implements TranslationStage {
   }
 
   entries(): SecondaryEntry[] {
-    return this.#table.entries().map(({ gfn, spte }) => ({ where: "mirror", vpn: gfn, pages: 1, pfn: ShadowTable.pfn(spte), ...rights(spte) }));
+    return this.#table.entries().map(({ gfn, spte }) => ({
+      where: "mirror",
+      vpn: gfn,
+      pages: 1,
+      pfn: ShadowTable.pfn(spte),
+      read: (spte & SPTE_PRESENT) !== 0,
+      write: (spte & SPTE_WRITABLE) !== 0,
+    }));
   }
 
   *#fault({ vpn, write }: DeviceFault): Path<number> {
@@ -136,8 +166,4 @@ export class IntervalMirror implements TranslationStage {
     });
     if (zapped > 0) yield spinUntil("mirror: device quiet", () => this.#inFlight.drained);
   }
-}
-
-function rights(spte: Spte): { readonly read: boolean; readonly write: boolean } {
-  return { read: (spte & SPTE_PRESENT) !== 0, write: (spte & SPTE_WRITABLE) !== 0 };
 }

@@ -102,7 +102,10 @@ export class InvalidateCounters {
     }
     if (left >= 0) return;
     this.#words.set(BUGGED, 1);
-    this.#error("KVM_BUG_ON", "mmu_invalidate_in_progress is negative: an end was handled whose start was not. Filter an event in both or in neither");
+    this.#error(
+      "KVM_BUG_ON",
+      "mmu_invalidate_in_progress is negative: an end was handled whose start was not. Filter an event in both or in neither",
+    );
   }
 
   /** mmu_invalidate_retry_gfn(), under the lock: what was looked up since `seq` may not be installed. */

@@ -45,11 +45,20 @@ export class Memslots {
    * @throws SdkError SDK_MEMSLOT_INVALID when it overlaps another one's guest frames, or is empty
    */
   add({ gfn, vpn, pages, flags = 0 }: Memslot): number {
-    if (pages < 1) throw new SdkError("SDK_MEMSLOT_INVALID", `a memslot of ${pages} pages at guest frame ${gfn}. Give it at least one page`, { gfn, pages });
+    if (pages < 1)
+      throw new SdkError(
+        "SDK_MEMSLOT_INVALID",
+        `a memslot of ${pages} pages at guest frame ${gfn}. Give it at least one page`,
+        { gfn, pages },
+      );
     for (const other of this.#live()) {
       const of = this.get(other);
       if (of.gfn < gfn + pages && of.gfn + of.pages > gfn) {
-        throw new SdkError("SDK_MEMSLOT_INVALID", `guest frames ${gfn} to ${gfn + pages - 1} overlap memslot ${other}. Remove that one first`, { gfn, pages, slot: other });
+        throw new SdkError(
+          "SDK_MEMSLOT_INVALID",
+          `guest frames ${gfn} to ${gfn + pages - 1} overlap memslot ${other}. Remove that one first`,
+          { gfn, pages, slot: other },
+        );
       }
     }
     const slot = this.#slots.alloc();

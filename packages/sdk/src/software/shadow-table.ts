@@ -1,4 +1,15 @@
-import { PageTables, PTE_AF, PTE_DIRTY, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_USER, PTE_VALID, PTE_WRITE, mkPte, ptePfn } from "@mmu-notifier/core";
+import {
+  PageTables,
+  PTE_AF,
+  PTE_DIRTY,
+  PTE_SOFT_DIRTY,
+  PTE_SPECIAL,
+  PTE_USER,
+  PTE_VALID,
+  PTE_WRITE,
+  mkPte,
+  ptePfn,
+} from "@mmu-notifier/core";
 import type { HardwareContext } from "../context.js";
 
 /** An entry of a shadow page table, one int32: frame and SPTE_ bits. 0 is none. */
@@ -77,7 +88,9 @@ export class ShadowTable {
 
   /** Takes the write right from [start, end) without forgetting that it can be given back; returns how many had it. */
   writeProtect(start: number, end: number): number {
-    return this.#each(start, end, (spte) => ((spte & SPTE_WRITABLE) === 0 ? spte : spte & ~(SPTE_WRITABLE | SPTE_DIRTY)));
+    return this.#each(start, end, (spte) =>
+      (spte & SPTE_WRITABLE) === 0 ? spte : spte & ~(SPTE_WRITABLE | SPTE_DIRTY),
+    );
   }
 
   /** Makes entries of [start, end) old; returns how many were young. */
@@ -129,7 +142,8 @@ export class ShadowTable {
       if (after === before) return;
       this.#tables.set(ptep, after);
       changed++;
-      if (this.#context.events.observed && after === 0) this.#context.events.emit({ kind: "evict", cache: "spte", asid: 0, vpn: gfn, needless: false });
+      if (this.#context.events.observed && after === 0)
+        this.#context.events.emit({ kind: "evict", cache: "spte", asid: 0, vpn: gfn, needless: false });
     });
     return changed;
   }

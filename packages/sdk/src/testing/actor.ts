@@ -43,8 +43,13 @@ export class Actor<R = unknown> {
    */
   step(): void {
     const next = this.#next;
-    if (next === undefined) throw new MmuNotifierError("ACTOR_DONE", `${this.name} has ended and is told to take a step`);
-    if (this.blocked) throw new MmuNotifierError("ACTOR_BLOCKED", `${this.name} waits for ${next.label} and is told to take it. Let somebody else move first`);
+    if (next === undefined)
+      throw new MmuNotifierError("ACTOR_DONE", `${this.name} has ended and is told to take a step`);
+    if (this.blocked)
+      throw new MmuNotifierError(
+        "ACTOR_BLOCKED",
+        `${this.name} waits for ${next.label} and is told to take it. Let somebody else move first`,
+      );
     const result = next.run(this.#id);
     this.#context.after(next, result);
     this.#fetch(result);

@@ -91,7 +91,11 @@ export class Workbench {
   }
 
   /** A device called dev0. */
-  device<D, O extends object>(definition: SecondaryMmuDefinition<D, O>, options: Partial<O> = {}, faults: (mm: number) => FaultServices = () => this.faults()): Device<D, O> {
+  device<D, O extends object>(
+    definition: SecondaryMmuDefinition<D, O>,
+    options: Partial<O> = {},
+    faults: (mm: number) => FaultServices = () => this.faults(),
+  ): Device<D, O> {
     return createDevice(this.k, definition, { name: "dev0", options, faults });
   }
 
@@ -119,7 +123,12 @@ export class Workbench {
   }
 
   /** RO to RW in place on the same frame, then whatever this kernel tells its devices. Nothing when there is nothing to do. */
-  *upgrade(vpn: number, write = true, { upgradeEvent = this.k.profile.upgradeEvent !== undefined, invalid = false } = {}, mm = this.mm): Path<number> {
+  *upgrade(
+    vpn: number,
+    write = true,
+    { upgradeEvent = this.k.profile.upgradeEvent !== undefined, invalid = false } = {},
+    mm = this.mm,
+  ): Path<number> {
     const { k } = this;
     if (invalid) return 1;
     const ptep = yield step("pte_offset_map", () => k.tables.leaf(k.mms.pgd(mm), vpn));
@@ -131,7 +140,12 @@ export class Workbench {
     const changed = yield* ptepSetAccessFlags(k, 0, mm, vpn, ptep, wanted, write, "test");
     yield spinUnlock(ptl);
     if (changed !== 0 && upgradeEvent) {
-      const range = { mm, start: vpn * PAGE_SIZE, end: (vpn + 1) * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_UPGRADE" as const };
+      const range = {
+        mm,
+        start: vpn * PAGE_SIZE,
+        end: (vpn + 1) * PAGE_SIZE,
+        event: "MMU_NOTIFY_PROTECTION_UPGRADE" as const,
+      };
       yield* k.bus.invalidateRangeStart(range);
       yield* k.bus.invalidateRangeEnd(range);
     }
@@ -169,7 +183,12 @@ export class Workbench {
   }
 
   /** Changes entries inside a bracket, with a flush before its end. */
-  *change(vpn: number, pages: number, event: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE", to: (pte: number) => number): Path {
+  *change(
+    vpn: number,
+    pages: number,
+    event: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE",
+    to: (pte: number) => number,
+  ): Path {
     const { k, mm } = this;
     const range = { mm, start: vpn * PAGE_SIZE, end: (vpn + pages) * PAGE_SIZE, event };
     yield* k.bus.invalidateRangeStart(range);
