@@ -151,6 +151,11 @@ export class Files {
     return this.#slots.at(this.#inode(inode, DISK), index);
   }
 
+  /** Slots of the backing store that may hold something. */
+  storedLength(inode: number): number {
+    return this.#slots.length(this.#inode(inode, DISK));
+  }
+
   setStored(inode: number, index: number, value: number): void {
     this.#slots.set(this.#inode(inode, DISK), index, value);
   }

@@ -82,6 +82,9 @@ const SWP_TYPE_SHIFT = 1;
 const SWP_TYPE_MASK = 0xf << SWP_TYPE_SHIFT;
 /** The swapped page was AnonExclusive. */
 export const SWP_EXCLUSIVE = PTE_CONT;
+/** The entry that a migration entry stands for was young, dirty (kept since v6.1). */
+export const SWP_MIGRATION_YOUNG = PTE_AF;
+export const SWP_MIGRATION_DIRTY = PTE_NX;
 /** Distinguishes a swap-like entry with type 0 and offset 0 from none. */
 const SWP_MARK = PTE_SPECIAL;
 

@@ -59,8 +59,6 @@ function copyOne(k: Kernel, dst: number, src: number, to: Ptep, from: Ptep, cow:
   }
   if (!ptePresent(pte)) {
     const head = swpOffset(pte);
-    k.pages.get(head);
-    folioAddRmapEntire(k, head);
     const entry = cow ? mkSwp(SWP_MIGRATION_READ, head, pte & PTE_UFFD_WP) : pte;
     if (cow) k.tables.set(from, entry);
     k.tables.set(to, uffd ? entry : entry & ~PTE_UFFD_WP);

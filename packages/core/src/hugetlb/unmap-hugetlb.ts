@@ -3,7 +3,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
 import { PMD_LEVEL, type Ptep } from "../page-table.js";
-import { isPteMarker, pteNone, ptePfn, ptePresent, swpOffset } from "../pte.js";
+import { isMigrationEntry, isPteMarker, pteNone, ptePfn, ptePresent, swpOffset } from "../pte.js";
 import { folioRemoveRmapEntire } from "../rmap/rmap.js";
 import type { MmuGather } from "../tlb/mmu-gather.js";
 
@@ -26,7 +26,7 @@ function* final(k: Kernel, tlb: MmuGather, vma: number, start: number, end: numb
 /** __unmap_hugepage_range(): the same with i_mmap_rwsem held by the caller. Up to v6.1 it announces the range itself. */
 export function* unmapHugepageRangeLocked(k: Kernel, tlb: MmuGather, vma: number, start: number, end: number): Path {
   const { mm } = tlb;
-  const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: k.profile.hugetlbTruncateEvent } as const;
   if (k.profile.hugetlbNestedRange) yield* k.bus.invalidateRangeStart(range);
   const span = k.tables.hugePages;
   for (let vpn = start; vpn < end; vpn += span) {
@@ -50,7 +50,7 @@ function clear(k: Kernel, ptep: Ptep): number {
   const pte = k.tables.get(ptep);
   if (pteNone(pte)) return NONE;
   k.tables.set(ptep, 0);
-  if (isPteMarker(pte)) return 0;
+  if (isPteMarker(pte) || isMigrationEntry(pte)) return 0;
   const pfn = ptePresent(pte) ? ptePfn(pte) : swpOffset(pte);
   if (!k.pages.test(pfn, PG_ANON) && ptePresent(pte) && k.pte.dirty(pte)) k.pages.mark(pfn, PG_DIRTY);
   if (k.pages.entireMapcount(pfn) > 0) folioRemoveRmapEntire(k, pfn);

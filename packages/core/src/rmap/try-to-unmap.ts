@@ -14,7 +14,7 @@ import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../
 import { VM_LOCKED, VM_UFFD_WP } from "../vma.js";
 import { MAPPED_HUGE, mappedAt, NOT_MAPPED } from "./page-vma-mapped.js";
 import { folioRemoveRmap, folioRemoveRmapEntire } from "./rmap.js";
-import { type RmapTarget, rmapWalk } from "./rmap-walk.js";
+import { type RmapLocking, type RmapTarget, rmapWalk } from "./rmap-walk.js";
 
 /** TTU_ flags. */
 export interface UnmapFlags {
@@ -26,6 +26,8 @@ export interface UnmapFlags {
   readonly hwpoison?: boolean;
   /** A huge entry is split first (TTU_SPLIT_HUGE_PMD). */
   readonly splitHugePmd?: boolean;
+  /** How the rmap lock is taken; for reading by default, for writing for a hugetlb file. */
+  readonly locking?: RmapLocking;
 }
 
 /** try_to_unmap(): takes every entry that maps the folio away and leaves swap entries for anonymous pages. The folio is locked. */
@@ -42,7 +44,7 @@ function* unmap(k: Kernel, cpu: number, head: number, flags: UnmapFlags): Path {
       if (!(yield* call("try_to_unmap_one", unmapOne(k, cpu, head, target, flags)))) return false;
       return (yield step("folio_mapped", () => folioMapcount(k, head))) !== 0;
     },
-    hugetlbFile !== 0 ? "write" : "read",
+    flags.locking ?? (hugetlbFile !== 0 ? "write" : "read"),
   );
 }
 

@@ -1,0 +1,83 @@
+import { call, downRead, downWrite, type Path, step, upRead, upWrite } from "@mmu-notifier/steps";
+import { EAGAIN, EBUSY } from "../errno.js";
+import { folioTrylock } from "../fault/folio-lock.js";
+import { folioPut } from "../folio.js";
+import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
+import { PG_ANON, PG_LOCKED, PG_SWAPCACHE } from "../page.js";
+import { removeMigrationPtes } from "../rmap/remove-migration.js";
+import { tryToMigrate } from "../rmap/try-to-migrate.js";
+import { folioMapcount, tryToUnmap } from "../rmap/try-to-unmap.js";
+
+/**
+ * split_folio(): makes single pages of a large folio. Its mappings wait as migration entries meanwhile; a file's are dropped.
+ * The caller has one reference, which stays with the page of `head`.
+ *
+ * @returns 0, -EBUSY when the folio is locked, -EAGAIN when somebody else holds a reference
+ */
+export function splitFolio(k: Kernel, cpu: number, head: number): Path<number> {
+  return call("split_folio", split(k, cpu, head));
+}
+
+function* split(k: Kernel, cpu: number, head: number): Path<number> {
+  if ((yield folioTrylock(k, head)) === 0) return -EBUSY;
+  const result = yield* splitLockedFolio(k, cpu, head);
+  yield step("folio_unlock", () => {
+    k.pages.unmark(head, PG_LOCKED);
+    return 0;
+  });
+  return result;
+}
+
+/**
+ * split_folio_to_list(): {@link splitFolio} of a folio that the caller has locked; of its parts only `head` stays locked.
+ *
+ * @param toList the parts keep a reference each, for the caller's list
+ */
+export function* splitLockedFolio(k: Kernel, cpu: number, head: number, toList = false): Path<number> {
+  const pages = yield step("folio_nr_pages", () => k.pages.pages(head));
+  if (pages === 1) return 0;
+  const root = yield step("folio_get_anon_vma", () => (k.pages.test(head, PG_ANON) ? k.anonVmas.root(k.pages.mapping(head)) : 0));
+  const inode = root !== 0 ? 0 : yield step("folio->mapping", () => k.pages.mapping(head));
+  if (root === 0 && inode === 0) return -EBUSY;
+  if (root !== 0) yield downWrite(k.anonVmas.lockOfRoot(root));
+  else yield downRead(k.files.iMmapLock(inode));
+  const result = yield* unmapAndSplit(k, cpu, head, pages, root !== 0, toList);
+  if (root !== 0) yield upWrite(k.anonVmas.lockOfRoot(root));
+  else yield upRead(k.files.iMmapLock(inode));
+  return result;
+}
+
+/** References that do not belong to mappings: the caller's and the page cache's. */
+function expected(k: Kernel, head: number, pages: number): number {
+  const cached = !k.pages.test(head, PG_ANON) || k.pages.test(head, PG_SWAPCACHE);
+  return 1 + (cached ? pages : 0);
+}
+
+function* unmapAndSplit(k: Kernel, cpu: number, head: number, pages: number, anon: boolean, toList: boolean): Path<number> {
+  const can = yield step("can_split_folio", () => (k.pages.refcount(head) === folioMapcount(k, head) + expected(k, head, pages) ? 1 : 0));
+  if (can === 0) return -EAGAIN;
+  if (anon) yield* tryToMigrate(k, cpu, head, { splitHugePmd: true, locking: "held" });
+  else yield* tryToUnmap(k, cpu, head, { splitHugePmd: true, ignoreMlock: true, locking: "held" });
+  const frozen = yield step("folio_ref_freeze", () => {
+    if (k.pages.refcount(head) !== expected(k, head, pages)) return 0;
+    k.pages.split(head, expected(k, head, 1));
+    return 1;
+  });
+  if (frozen === 0) {
+    if (anon) yield* removeMigrationPtes(k, cpu, head, head, { locking: "held" });
+    return -EAGAIN;
+  }
+  if (anon) {
+    const useZeroPage = since(k.profile, 6, 12);
+    for (let pfn = head; pfn < head + pages; pfn++) yield* removeMigrationPtes(k, cpu, pfn, pfn, { useZeroPage, locking: "held" });
+  }
+  yield step("free_folio_and_swap_cache", () => {
+    for (let pfn = head + 1; pfn < head + pages; pfn++) {
+      k.pages.unmark(pfn, PG_LOCKED);
+      if (!toList) folioPut(k, pfn);
+    }
+    return 0;
+  });
+  return 0;
+}

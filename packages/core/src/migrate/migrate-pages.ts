@@ -1,0 +1,106 @@
+import { call, type Path, step } from "@mmu-notifier/steps";
+import { folioPut } from "../folio.js";
+import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
+import { PG_HUGETLB, PG_LRU } from "../page.js";
+import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
+import { migrateFolioMove, migrateFolioUndo, migrateFolioUnmap } from "./migrate-folio.js";
+
+/** NR_MAX_MIGRATE_PAGES_RETRY, and its halves since v6.3: first all folios together, then one by one. */
+const PASSES = 10;
+const ASYNC_PASSES = 3;
+const SYNC_PASSES = 7;
+
+/** folio_isolate_lru(): takes a folio off the LRU with a reference; false when it is not there. Inside a step. */
+export function folioIsolateLru(k: Kernel, head: number): boolean {
+  if (!k.pages.test(head, PG_LRU) && !k.pages.test(head, PG_HUGETLB)) return false;
+  k.pages.unmark(head, PG_LRU);
+  k.pages.get(head);
+  return true;
+}
+
+/** putback_movable_pages(): as a step. */
+export function putback(k: Kernel, head: number) {
+  return step("putback_movable_pages", () => {
+    k.pages.mark(head, PG_LRU);
+    folioPut(k, head);
+    return 0;
+  });
+}
+
+/**
+ * migrate_pages(): moves isolated folios to `node`, in the list's order. A folio that is pinned is tried again and again, and each try takes its
+ * entries out under a notification. What stays goes back to the LRU.
+ *
+ * @returns folios that were not moved
+ */
+export function migratePages(k: Kernel, cpu: number, folios: readonly number[], node: number): Path<number> {
+  return call("migrate_pages", migrate(k, cpu, folios, node));
+}
+
+function* migrate(k: Kernel, cpu: number, folios: readonly number[], node: number): Path<number> {
+  let left = folios;
+  if (since(k.profile, 6, 3)) {
+    left = yield* migrateHugetlbs(k, cpu, left, node);
+    left = yield* migrateBatch(k, cpu, left, node, ASYNC_PASSES);
+    const failed: number[] = [];
+    for (const folio of left) failed.push(...(yield* migrateBatch(k, cpu, [folio], node, SYNC_PASSES)));
+    left = failed;
+  } else {
+    for (let pass = 0; pass < PASSES && left.length > 0; pass++) left = yield* unmapAndMoveEach(k, cpu, left, node);
+  }
+  for (const folio of left) yield putback(k, folio);
+  return left.length;
+}
+
+/** migrate_hugetlbs(): huge pages go one at a time; returns what is not hugetlb, and what could not be moved goes back. */
+function* migrateHugetlbs(k: Kernel, cpu: number, folios: readonly number[], node: number): Path<number[]> {
+  const others: number[] = [];
+  let hugetlbs: number[] = [];
+  for (const folio of folios) {
+    const hugetlb = yield step("folio_test_hugetlb", () => (k.pages.test(folio, PG_HUGETLB) ? 1 : 0));
+    (hugetlb !== 0 ? hugetlbs : others).push(folio);
+  }
+  for (let pass = 0; pass < PASSES && hugetlbs.length > 0; pass++) hugetlbs = yield* unmapAndMoveEach(k, cpu, hugetlbs, node);
+  for (const folio of hugetlbs) yield putback(k, folio);
+  return others;
+}
+
+/** unmap_and_move() of each folio; returns those to try again. */
+function* unmapAndMoveEach(k: Kernel, cpu: number, folios: readonly number[], node: number): Path<number[]> {
+  const again: number[] = [];
+  for (const src of folios) {
+    const dst = yield* migrateFolioUnmap(k, cpu, src, node);
+    if (dst < 0) again.push(src);
+    else if ((yield* migrateFolioMove(k, cpu, src, dst)) !== 0) {
+      yield* migrateFolioUndo(k, cpu, src, dst);
+      again.push(src);
+    }
+  }
+  return again;
+}
+
+/** migrate_pages_batch(): all are unmapped first, the TLBs are flushed once, then all are moved. Returns those that stayed. */
+function* migrateBatch(k: Kernel, cpu: number, folios: readonly number[], node: number, passes: number): Path<number[]> {
+  const batch = new TlbUnmapBatch();
+  const unmapped: { readonly src: number; readonly dst: number }[] = [];
+  let left: readonly number[] = folios;
+  for (let pass = 0; pass < passes && left.length > 0; pass++) {
+    const again: number[] = [];
+    for (const src of left) {
+      const dst = yield* migrateFolioUnmap(k, cpu, src, node, batch);
+      if (dst < 0) again.push(src);
+      else unmapped.push({ src, dst });
+    }
+    left = again;
+  }
+  yield* tryToUnmapFlush(k, cpu, batch);
+  let moving = unmapped;
+  for (let pass = 0; pass < passes && moving.length > 0; pass++) {
+    const again: typeof moving = [];
+    for (const pair of moving) if ((yield* migrateFolioMove(k, cpu, pair.src, pair.dst)) !== 0) again.push(pair);
+    moving = again;
+  }
+  for (const { src, dst } of moving) yield* migrateFolioUndo(k, cpu, src, dst);
+  return [...left, ...moving.map(({ src }) => src)];
+}

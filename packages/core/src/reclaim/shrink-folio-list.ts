@@ -1,0 +1,159 @@
+import { call, type Path, step } from "@mmu-notifier/steps";
+import { folioTrylock } from "../fault/folio-lock.js";
+import { folioPut } from "../folio.js";
+import { INODE_DISK, INODE_SHMEM } from "../file.js";
+import { splitLockedFolio } from "../huge/split-folio.js";
+import type { Kernel } from "../kernel.js";
+import {
+  PG_ANON,
+  PG_DIRTY,
+  PG_LOCKED,
+  PG_LRU,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  PG_UNEVICTABLE,
+  PG_WRITEBACK,
+} from "../page.js";
+import { folioReferenced } from "../rmap/folio-referenced.js";
+import { folioMapcount, tryToUnmap } from "../rmap/try-to-unmap.js";
+import { TlbUnmapBatch, tryToUnmapFlush, tryToUnmapFlushDirty } from "../tlb/unmap-batch.js";
+
+/**
+ * reclaim_pages(): tries to free isolated folios, each with a reference of the caller's, in the list's order. What cannot go
+ * returns to the LRU.
+ *
+ * @param ignoreReferences pages that were used lately go as well
+ */
+export function reclaimPages(k: Kernel, cpu: number, folios: readonly number[], ignoreReferences: boolean): Path {
+  return call("shrink_folio_list", shrink(k, cpu, folios, ignoreReferences));
+}
+
+function* shrink(k: Kernel, cpu: number, folios: readonly number[], ignoreReferences: boolean): Path {
+  const batch = new TlbUnmapBatch();
+  const queue = [...folios];
+  for (let folio = queue.shift(); folio !== undefined; folio = queue.shift()) {
+    const head = folio;
+    const locked = yield folioTrylock(k, head);
+    const freed = locked !== 0 && (yield* shrinkOne(k, cpu, head, queue, batch, ignoreReferences));
+    if (freed) continue;
+    yield step("putback_lru_folio", () => {
+      if (locked !== 0) k.pages.unmark(head, PG_LOCKED);
+      k.pages.mark(head, PG_LRU);
+      folioPut(k, head);
+      return 0;
+    });
+  }
+  yield* tryToUnmapFlush(k, cpu, batch);
+}
+
+/** One locked folio; true when it is gone. A large one leaves its parts in the queue. */
+function* shrinkOne(k: Kernel, cpu: number, head: number, queue: number[], batch: TlbUnmapBatch, ignoreReferences: boolean): Path<boolean> {
+  const keep = yield step("folio_evictable", () => (k.pages.test(head, PG_UNEVICTABLE | PG_WRITEBACK) ? 1 : 0));
+  if (keep !== 0) return false;
+  if (!ignoreReferences && k.profile.reclaimAges && (yield* folioReferenced(k, cpu, head)) > 0) return false;
+  const swaps = yield step("folio_test_swapbacked", () => (wantsSwap(k, head) ? 1 : 0));
+  if (swaps !== 0) {
+    if (!(yield* splitLarge(k, cpu, head, queue))) return false;
+    if ((yield addToSwap(k, head)) === 0) return false;
+  }
+  const mapped = yield step("folio_mapped", () => folioMapcount(k, head));
+  if (mapped !== 0) {
+    yield* tryToUnmap(k, cpu, head, { batch, splitHugePmd: true });
+    const left = yield step("folio_mapped", () => folioMapcount(k, head));
+    if (left !== 0) return yield* activate(k, head);
+  }
+  const writes = yield step("folio_test_dirty", () => (writesOut(k, head) ? 1 : 0));
+  if (writes !== 0) yield* tryToUnmapFlushDirty(k, cpu, batch);
+  const gone = yield step("__remove_mapping", () => (removeMapping(k, head) ? 1 : 0));
+  return gone !== 0 ? true : yield* activate(k, head);
+}
+
+/** Anonymous memory that is not in the swap cache and not discardable. Pinned memory is left alone before that is tried. */
+function wantsSwap(k: Kernel, head: number): boolean {
+  return k.pages.test(head, PG_ANON) && k.pages.test(head, PG_SWAPBACKED) && !k.pages.test(head, PG_SWAPCACHE);
+}
+
+/** Swap takes single pages: false when a large folio cannot be split. */
+function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Path<boolean> {
+  const usable = yield step("folio_maybe_dma_pinned", () => (k.pages.pincount(head) > 0 || k.config.swapSlots === 0 ? 0 : k.pages.pages(head)));
+  if (usable === 0) return false;
+  if (usable === 1) return true;
+  if ((yield* splitLockedFolio(k, cpu, head, true)) !== 0) return false;
+  for (let i = 0; i < usable - 1; i++) queue.splice(i, 0, head + 1 + i);
+  return true;
+}
+
+function addToSwap(k: Kernel, head: number) {
+  return step("add_to_swap", () => {
+    if (k.swap.segment.live >= k.config.swapSlots) return 0;
+    const slot = k.swap.alloc(k.pages.content(head));
+    k.swap.setCached(slot, head);
+    k.pages.setPrivate(head, slot);
+    k.pages.mark(head, PG_SWAPCACHE | PG_DIRTY);
+    k.pages.get(head);
+    return 1;
+  });
+}
+
+/** activate_locked: a page that stays gives its swap slot back. */
+function* activate(k: Kernel, head: number): Path<boolean> {
+  yield step("activate_locked", () => {
+    if (!k.pages.test(head, PG_SWAPCACHE)) return 0;
+    const slot = k.pages.private(head);
+    if (k.swap.count(slot) > 0) return 0;
+    dropSwapCache(k, head, slot);
+    return 0;
+  });
+  return false;
+}
+
+function dropSwapCache(k: Kernel, head: number, slot: number): void {
+  k.swap.setCached(slot, 0);
+  if (k.swap.count(slot) === 0) k.swap.put(slot);
+  k.pages.unmark(head, PG_SWAPCACHE);
+  k.pages.setPrivate(head, 0);
+  k.pages.put(head);
+}
+
+function isShmem(k: Kernel, head: number): boolean {
+  return !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_SHMEM;
+}
+
+/** pageout(): anonymous and shmem pages are written to swap here; a disk file's dirty pages are left to the flusher. */
+function writesOut(k: Kernel, head: number): boolean {
+  return k.pages.test(head, PG_SWAPCACHE) || (isShmem(k, head) && k.pages.test(head, PG_DIRTY));
+}
+
+/** Frees an unmapped folio that nobody else refers to. */
+function removeMapping(k: Kernel, head: number): boolean {
+  const pages = k.pages.pages(head);
+  if (k.pages.test(head, PG_SWAPCACHE)) {
+    if (k.pages.refcount(head) !== 2) return false;
+    dropSwapCache(k, head, k.pages.private(head));
+    return free(k, head);
+  }
+  if (k.pages.test(head, PG_ANON)) return k.pages.refcount(head) === 1 && free(k, head);
+  if (k.pages.mapping(head) === 0) return k.pages.refcount(head) === 1 && free(k, head);
+  if (k.pages.refcount(head) !== 1 + pages) return false;
+  const inode = k.pages.mapping(head);
+  if (k.files.kind(inode) === INODE_DISK && k.pages.test(head, PG_DIRTY)) return false;
+  for (let i = 0; i < pages; i++) k.files.setCached(inode, k.pages.index(head) + i, swapped(k, head + i));
+  k.pages.setMapping(head, 0);
+  k.pages.put(head, pages);
+  return free(k, head);
+}
+
+/** shmem_writepage(): what the cache slot holds afterwards: a swap slot, negated, or 0 for a page that was never written. */
+function swapped(k: Kernel, pfn: number): number {
+  const head = k.pages.head(pfn);
+  if (!isShmem(k, head) || (!k.pages.test(head, PG_DIRTY) && k.pages.content(pfn) === 0)) return 0;
+  const slot = k.swap.alloc(k.pages.content(pfn));
+  k.swap.get(slot);
+  return -slot;
+}
+
+function free(k: Kernel, head: number): boolean {
+  k.pages.unmark(head, PG_LOCKED);
+  folioPut(k, head);
+  return true;
+}
