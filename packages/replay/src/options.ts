@@ -14,6 +14,12 @@ export interface ReplayProgress {
 /** A driver by its name in the registry or as a definition, with options of its own. */
 export type ReplayDrivers = readonly {
   readonly driver: string | AnySecondaryMmuDefinition;
+  /**
+   * Name of the device; needed when one driver is given twice.
+   *
+   * @defaultValue the driver's name
+   */
+  readonly name?: string;
   readonly options?: Readonly<Record<string, unknown>>;
 }[];
 

@@ -43,7 +43,7 @@ const DRIVERS = [
   { title: "ARM SMMU without BTM", driver: "arm-smmu" },
   { title: "IOMMU with BTM", driver: "iommu-btm" },
   { title: "KVM-style shadow, filters", driver: "kvm" },
-  { title: "KVM-style shadow, does not", driver: "kvm", options: { filter: false } },
+  { title: "KVM-style shadow, does not", driver: "kvm", name: "kvm-unfiltered", options: { filter: false } },
 ] as const;
 
 export async function traceSummaries(registry: PluginRegistry): Promise<readonly TraceSummary[]> {

@@ -58,9 +58,11 @@ export class ReplayDevices {
 
   /** Binds every device to a process. */
   attach(space: AddressSpace): void {
-    for (const { driver, options } of this.#drivers) {
-      const { name, options: defaults = {} } =
+    for (const { driver, name: given, options } of this.#drivers) {
+      const definition =
         typeof driver === "string" ? this.#machine.registry.find("driver", driver).plugin.driver : driver;
+      const { options: defaults = {} } = definition;
+      const name = given ?? definition.name;
       const known = this.#declared.has(name);
       const settings = known ? {} : { options: { ...cacheSizes(defaults), ...options } };
       const device = this.#machine.attach(driver, { process: space, name, ...settings });
