@@ -139,6 +139,8 @@ export interface Architecture {
   readonly contpte: boolean;
   /** The entries have a soft-dirty bit of their own, which pte_mkdirty() sets as well. */
   readonly softDirty: boolean;
+  /** A level above the top one exists in the code and is folded at run time: freeing a whole top-level entry flushes even if nothing hangs below. */
+  readonly foldsP4d: boolean;
   /** Empty page tables of a range that was zapped whole are freed at once (CONFIG_PT_RECLAIM). */
   readonly reclaimsTables: boolean;
   /** User programs have only the lower half of the page-table tree. */

@@ -62,6 +62,7 @@ export const arm64: Architecture = {
   needsFlush: { since: [6, 19], onChange: HARDWARE_BITS, onClear: 0, onClearHuge: 0 },
   contpte: true,
   softDirty: false,
+  foldsP4d: false,
   reclaimsTables: false,
   kernelSharesTree: false,
   descriptor: [

@@ -43,6 +43,7 @@ export const ia64: Architecture = {
   needsFlush: undefined,
   contpte: false,
   softDirty: false,
+  foldsP4d: false,
   reclaimsTables: false,
   kernelSharesTree: false,
   descriptor: [

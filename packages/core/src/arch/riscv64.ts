@@ -56,6 +56,7 @@ export const riscv64: Architecture = {
   needsFlush: undefined,
   contpte: false,
   softDirty: false,
+  foldsP4d: true,
   reclaimsTables: false,
   kernelSharesTree: true,
   descriptor: [

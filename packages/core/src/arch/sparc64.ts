@@ -46,6 +46,7 @@ export const sparc64: Architecture = {
   needsFlush: undefined,
   contpte: false,
   softDirty: false,
+  foldsP4d: false,
   reclaimsTables: false,
   kernelSharesTree: false,
   descriptor: [

@@ -56,6 +56,7 @@ export const x8664: Architecture = {
   },
   contpte: false,
   softDirty: true,
+  foldsP4d: true,
   reclaimsTables: true,
   kernelSharesTree: true,
   descriptor: [

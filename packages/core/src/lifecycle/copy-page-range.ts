@@ -8,7 +8,7 @@ import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
 import { pteNone, pteTable } from "../pte.js";
 import { contpteTryUnfoldPartial } from "../tlb/contpte.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
-import { isCowMapping, VM_HUGETLB, VM_MIXEDMAP, VM_PFNMAP, VM_UFFD_WP } from "../vma.js";
+import { isCowMapping, VM_HUGETLB, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP, VM_UFFD_WP } from "../vma.js";
 import { COPIED, copyEntry, copyHugeEntry, NEEDS_PAGE, NEEDS_SPLIT } from "./copy-entry.js";
 
 const NONE_LEFT = -1;
@@ -27,7 +27,7 @@ export function copyPageRange(k: Kernel, cpu: number, dst: number, src: number):
 function* copy(k: Kernel, cpu: number, dst: number, src: number): Path {
   const flags = yield step("src_vma->vm_flags", () => k.vmas.flags(src));
   const needed = yield step("vma_needs_copy", () => {
-    if (k.vmas.has(dst, VM_UFFD_WP) || (flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0) return 1;
+    if (k.vmas.has(dst, VM_UFFD_WP) || (flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD)) !== 0) return 1;
     // Hugetlb pages of a file are left to faults since v6.0.
     return k.vmas.anonVma(src) !== 0 || ((flags & VM_HUGETLB) !== 0 && !since(k.profile, 6, 0)) ? 1 : 0;
   });

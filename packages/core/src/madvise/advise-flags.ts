@@ -18,7 +18,7 @@ import {
   VM_SPECIAL,
   VM_WIPEONFORK,
 } from "../vma.js";
-import { vmaModify, vmaShape } from "../vma/modify.js";
+import { resetFlags, vmaModify, vmaShape } from "../vma/modify.js";
 import { vmaStartWrite } from "../vma/vma-lock.js";
 import {
   MADV_DODUMP,
@@ -65,7 +65,7 @@ export function* madviseUpdateVma(k: Kernel, cpu: number, vma: number, start: nu
   if (changed < 0) return changed;
   yield* vmaStartWrite(k, changed);
   yield step("vm_flags_reset", () => {
-    k.vmas.setFlags(changed, flags);
+    resetFlags(k, changed, flags);
     return 0;
   });
   return 0;

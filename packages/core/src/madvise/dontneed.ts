@@ -28,7 +28,7 @@ export function* madviseDontneedFree(
   const end = yield step("madvise_dontneed_free_valid_vma", () => validEnd(k, vma, start, asked, advice));
   if (end < 0) return end;
   if (start === end) return 0;
-  if (advice === MADV_FREE) return yield* madviseFree(k, cpu, vma, start, end);
+  if (advice === MADV_FREE) return yield* madviseFree(k, cpu, vma, start, end, tlb);
   if (tlb !== undefined) yield* zapPageRangeSingleBatched(k, cpu, tlb, vma, start, end, ZAP_DONTNEED);
   else yield* zapPageRangeSingle(k, cpu, vma, start, end, ZAP_DONTNEED);
   return 0;

@@ -21,16 +21,16 @@ const SPLIT = 2;
 const KINDS = 4;
 
 /** madvise_free_single_vma(): anonymous pages get clean, old and droppable; the write right stays. 0 or -errno. */
-export function madviseFree(k: Kernel, cpu: number, vma: number, start: number, end: number): Path<number> {
-  return call("madvise_free_single_vma", free(k, cpu, vma, start, end));
+export function madviseFree(k: Kernel, cpu: number, vma: number, start: number, end: number, batch?: MmuGather): Path<number> {
+  return call("madvise_free_single_vma", free(k, cpu, vma, start, end, batch));
 }
 
-function* free(k: Kernel, cpu: number, vma: number, start: number, end: number): Path<number> {
+function* free(k: Kernel, cpu: number, vma: number, start: number, end: number, batch: MmuGather | undefined): Path<number> {
   const anon = yield step("vma_is_anonymous", () => (k.vmas.file(vma) === 0 ? 1 : 0));
   if (anon === 0) return -EINVAL;
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
-  const tlb = yield* tlbGatherMmu(k, cpu, mm);
+  const tlb = batch ?? (yield* tlbGatherMmu(k, cpu, mm));
   yield* k.bus.invalidateRangeStart(range);
   const span = k.tables.hugePages;
   for (let at = start; at < end; ) {
@@ -43,7 +43,7 @@ function* free(k: Kernel, cpu: number, vma: number, start: number, end: number):
   }
   yield* tlb.endVma();
   yield* k.bus.invalidateRangeEnd(range);
-  yield* tlb.finish();
+  if (batch === undefined) yield* tlb.finish();
   return 0;
 }
 

@@ -8,7 +8,7 @@ import { isPteMarker, mkSwp, pteNone, pteTable, SWP_MARKER_GUARD, swpType } from
 import { ZAP_DONTNEED } from "../unmap/zap-details.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { zapPageRangeSingle } from "../unmap/zap-single.js";
-import { VM_HUGETLB, VM_LOCKED, VM_MAYSHARE, VM_SPECIAL, VM_WRITE } from "../vma.js";
+import { VM_HUGETLB, VM_LOCKED, VM_MAYBE_GUARD, VM_MAYSHARE, VM_SPECIAL, VM_WRITE } from "../vma.js";
 
 const MAX_MADVISE_GUARD_RETRIES = 3;
 const ZAP_NEEDED = 1;
@@ -25,8 +25,11 @@ function validGuardVma(k: Kernel, vma: number, allowLocked: boolean): boolean {
 export function* madviseGuardInstall(k: Kernel, cpu: number, mm: number, vma: number, start: number, end: number): Path<number> {
   const valid = yield step("is_valid_guard_vma", () => (validGuardVma(k, vma, false) ? 1 : 0));
   if (valid === 0) return -EINVAL;
-  yield step("anon_vma_prepare", () => {
-    anonVmaPrepare(k, vma);
+  // Fork has to copy the markers: older kernels copy what has an anon_vma, newer ones what has the flag.
+  const marksVma = since(k.profile, 6, 18);
+  yield step(marksVma ? "vma_set_atomic_flag(VM_MAYBE_GUARD)" : "anon_vma_prepare", () => {
+    if (marksVma) k.vmas.setFlags(vma, k.vmas.flags(vma) | VM_MAYBE_GUARD);
+    else anonVmaPrepare(k, vma);
     return 0;
   });
   for (let retry = 0; retry < MAX_MADVISE_GUARD_RETRIES; retry++) {

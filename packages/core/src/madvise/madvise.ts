@@ -74,7 +74,9 @@ function* madvise(k: Kernel, t: Thread, start: number, length: number, advice: n
   const range = checkRange(k, start, length, advice);
   if (typeof range === "number") return range;
   yield* lock(k, t.mm, advice);
-  const error = yield* doBehavior(k, t, range.from, range.to, advice, undefined);
+  const tlb = batchesFlushes(k, advice) ? yield* tlbGatherMmu(k, t.cpu, t.mm) : undefined;
+  const error = yield* doBehavior(k, t, range.from, range.to, advice, tlb);
+  if (tlb !== undefined) yield* tlb.finish();
   yield* unlock(k, t.mm, advice);
   return error;
 }
@@ -93,9 +95,8 @@ function* processMadvise(k: Kernel, t: Thread, ranges: readonly (readonly [numbe
   if (adviceSince(advice) === undefined || !since(k.profile, ...adviceSince(advice)!)) return -EINVAL;
   const remote = advice === MADV_COLD || advice === MADV_PAGEOUT || advice === MADV_WILLNEED || advice === MADV_COLLAPSE;
   if (!remote && !since(k.profile, 6, 13)) return -EINVAL;
-  const batches = since(k.profile, 6, 16) && (advice === MADV_DONTNEED || advice === MADV_DONTNEED_LOCKED);
   yield* lock(k, t.mm, advice);
-  const tlb = batches ? yield* tlbGatherMmu(k, t.cpu, t.mm) : undefined;
+  const tlb = batchesFlushes(k, advice) ? yield* tlbGatherMmu(k, t.cpu, t.mm) : undefined;
   let done = 0;
   let error = 0;
   for (const [start, length] of ranges) {
@@ -108,6 +109,11 @@ function* processMadvise(k: Kernel, t: Thread, ranges: readonly (readonly [numbe
   if (tlb !== undefined) yield* tlb.finish();
   yield* unlock(k, t.mm, advice);
   return done > 0 ? done : error;
+}
+
+/** madvise_batch_tlb_flush(): one flush for all VMAs and ranges of a call, since v6.16. */
+function batchesFlushes(k: Kernel, advice: number): boolean {
+  return since(k.profile, 6, 16) && (advice === MADV_DONTNEED || advice === MADV_DONTNEED_LOCKED || advice === MADV_FREE);
 }
 
 /** Pages to advise, or what the call returns at once. */

@@ -10,7 +10,7 @@ import { pteHugeLeaf, ptePfn, ptePresent, pteSpecial, pteTable } from "../pte.js
 import type { Thread } from "../thread.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_HUGETLB, VM_LOCKED, VM_LOCKONFAULT, VM_SPECIAL } from "../vma.js";
-import { vmaModify, vmaShape } from "../vma/modify.js";
+import { resetFlags, vmaModify, vmaShape } from "../vma/modify.js";
 import { taskPages } from "../vma/task-size.js";
 import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
 import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from "./mman.js";
@@ -106,7 +106,7 @@ function* mlockFixup(k: Kernel, t: Thread, vma: number, start: number, end: numb
   const wasLocked = (shape.flags & VM_LOCKED) !== 0;
   const isLocked = (flags & VM_LOCKED) !== 0;
   yield step("vm_flags_reset", () => {
-    k.vmas.setFlags(changed, flags);
+    resetFlags(k, changed, flags);
     if (isLocked !== wasLocked) k.mms.addLockedVm(t.mm, isLocked ? end - start : start - end);
     return 0;
   });

@@ -24,7 +24,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from "../vma.js";
-import { vmaModify, vmaShape } from "../vma/modify.js";
+import { resetFlags, vmaModify, vmaShape } from "../vma/modify.js";
 import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
 import { PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_WRITE } from "./mman.js";
 import { populateVma } from "./populate.js";
@@ -118,8 +118,7 @@ export function* mprotectFixup(k: Kernel, t: Thread, tlb: MmuGather, vma: number
   if (changed < 0) return changed;
   yield* vmaStartWrite(k, changed);
   const kind = yield step("vm_flags_reset, vma_set_page_prot", () => {
-    // VM_SOFTDIRTY is not a reason to keep VMAs apart; what was merged into stays marked.
-    k.vmas.setFlags(changed, flags);
+    resetFlags(k, changed, flags);
     return vmaKind(k, changed);
   });
   yield* changeProtection(k, t.cpu, tlb, changed, start, end, {

@@ -134,7 +134,8 @@ export class MmuGather {
   #widen(vpn: number, pages: number, level: number): void {
     this.#start = Math.min(this.#start, vpn);
     this.#end = Math.max(this.#end, vpn + pages);
-    this.#clearedLevels |= 1 << level;
+    // A level that is folded away has no flush stride of its own.
+    if (level < this.#k.tables.span.length) this.#clearedLevels |= 1 << level;
   }
 
   #reset(): void {

@@ -1,6 +1,5 @@
 import { call, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
-import { PMD_LEVEL } from "../page-table.js";
 import { ptePfn, pteTable } from "../pte.js";
 import type { MmuGather } from "../tlb/mmu-gather.js";
 
@@ -9,7 +8,17 @@ import type { MmuGather } from "../tlb/mmu-gather.js";
  * given up by the gather after its flush. mmap_lock held, nobody else can fault there.
  */
 export function freePgtables(k: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Path {
-  return call("free_pgtables", freeBelow(k, tlb, k.tables.top, start, end, floor, ceiling));
+  return call("free_pgtables", free(k, tlb, start, end, floor, ceiling));
+}
+
+function* free(k: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Path {
+  const { top, span } = k.tables;
+  yield* freeBelow(k, tlb, top, start, end, floor, ceiling);
+  if (!k.arch.foldsP4d) return;
+  const size = span[top]!;
+  for (let block = start - (start % size); block < end; block += size) {
+    if (block >= floor && block + size <= ceiling) tlb.freeTable(0, top, block);
+  }
 }
 
 /** Frees whole tables of entries of `level - 1` that hang in entries of `level`, lowest level first. */
@@ -33,8 +42,7 @@ function* freeBelow(k: Kernel, tlb: MmuGather, level: number, start: number, end
       return ptePfn(entry);
     });
     yield spinUnlock(ptl);
-    // The range widens where the walk came in, which for upper tables need not be their first page.
-    if (table !== 0) tlb.freeTable(table, level - 1, Math.max(block, start - (start % k.tables.span[PMD_LEVEL]!)));
+    if (table !== 0) tlb.freeTable(table, level - 1, block);
   }
 }
 

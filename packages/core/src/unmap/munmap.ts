@@ -1,10 +1,10 @@
 import { call, type Path, step, upRead } from "@mmu-notifier/steps";
-import { EINVAL, ENOMEM } from "../errno.js";
+import { EINVAL, ENOMEM, EPERM } from "../errno.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import type { Thread } from "../thread.js";
 import { tlbGatherMmu } from "../tlb/mmu-gather.js";
-import { VM_GROWSDOWN, VM_LOCKED } from "../vma.js";
+import { VM_GROWSDOWN, VM_LOCKED, VM_SEALED } from "../vma.js";
 import { removeVma } from "../vma/remove-vma.js";
 import { splitVma } from "../vma/split.js";
 import { taskPages } from "../vma/task-size.js";
@@ -57,10 +57,11 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
   if (first === 0) return 0;
   const splitLow = yield step("vma->vm_start < start", () => (k.vmas.start(first) < start ? 1 : 0));
   if (splitLow !== 0) {
-    const tooMany = yield step("map_count", () =>
-      k.vmas.end(first) > end && k.vmas.count(list) >= k.config.maxMapCount ? -ENOMEM : 0,
-    );
-    if (tooMany !== 0) return tooMany;
+    const refused = yield step("map_count, can_modify_vma", () => {
+      if (k.vmas.end(first) > end && k.vmas.count(list) >= k.config.maxMapCount) return -ENOMEM;
+      return k.vmas.has(first, VM_SEALED) ? -EPERM : 0;
+    });
+    if (refused !== 0) return refused;
     const error = yield* splitVma(k, cpu, first, start, true, false);
     if (error !== 0) return error;
   }
@@ -69,7 +70,8 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
     const from = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.findIntersection(list, from, end));
     if (vma === 0) break;
-    const splitHigh = yield step("vma->vm_end > end", () => (k.vmas.end(vma) > end ? 1 : 0));
+    const splitHigh = yield step("can_modify_vma", () => (k.vmas.has(vma, VM_SEALED) ? -EPERM : k.vmas.end(vma) > end ? 1 : 0));
+    if (splitHigh < 0) return splitHigh;
     if (splitHigh !== 0) {
       const error = yield* splitVma(k, cpu, vma, end, false, false);
       if (error !== 0) return error;

@@ -1,7 +1,7 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { VM_SOFTDIRTY, VM_SPECIAL } from "../vma.js";
+import { VM_MAYBE_GUARD, VM_SOFTDIRTY, VM_SPECIAL } from "../vma.js";
 import { splitHugePmdIfNeeded } from "./adjust-trans-huge.js";
 import { dupAnonVma, hasUncowedParents, unlinkAnonVmas } from "./anon-vma-links.js";
 import { dropRmapLocks, takeRmapLocks } from "./rmap-locks.js";
@@ -35,12 +35,15 @@ const LEFT = 1;
 const RIGHT = 2;
 const BOTH = 3;
 
-/** is_mergeable_vma(). Flags may differ in VM_SOFTDIRTY. */
+/** VM_STICKY: flags that may differ, and that the merged VMA has if one part had. */
+export const STICKY = VM_SOFTDIRTY | VM_MAYBE_GUARD;
+
+/** is_mergeable_vma(). */
 function sameShape(k: Kernel, vma: number, request: MergeRequest): boolean {
   const { vmas } = k;
   return (
     vmas.policy(vma) === request.policy &&
-    ((vmas.flags(vma) ^ request.flags) & ~VM_SOFTDIRTY) === 0 &&
+    ((vmas.flags(vma) ^ request.flags) & ~STICKY) === 0 &&
     vmas.file(vma) === request.file &&
     vmas.uffd(vma) === request.uffd &&
     vmas.anonName(vma) === request.anonName
@@ -146,6 +149,12 @@ function* mergeNewRange(k: Kernel, cpu: number, mm: number, range: NewRange): Pa
   const start = merge === RIGHT ? range.start : -1;
   const end = merge === LEFT ? range.end : -1;
   yield* commit(k, cpu, target, merge === BOTH ? next : 0, 0, start, end, 0);
+  if ((range.flags & STICKY) !== 0) {
+    yield step("vm_flags_set(VM_STICKY)", () => {
+      k.vmas.setFlags(target, k.vmas.flags(target) | (range.flags & STICKY));
+      return 0;
+    });
+  }
   return target;
 }
 
@@ -234,6 +243,9 @@ function setRanges(k: Kernel, target: number, remove: number, remove2: number, s
   const list = k.mms.vmaList(vmas.mm(target));
   let low = start === -1 ? vmas.start(target) : start;
   let high = end === -1 ? vmas.end(target) : end;
+  for (const source of [remove, remove2, cut]) {
+    if (source !== 0) vmas.setFlags(target, vmas.flags(target) | (vmas.flags(source) & STICKY));
+  }
   for (const gone of [remove, remove2]) {
     if (gone === 0) continue;
     low = Math.min(low, vmas.start(gone));

@@ -1,6 +1,6 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
-import { vmaMergeExisting, type VmaShape } from "./merge.js";
+import { STICKY, vmaMergeExisting, type VmaShape } from "./merge.js";
 import { splitVma } from "./split.js";
 
 /** The shape that `vma` has, for {@link vmaModify} to change part of. */
@@ -10,6 +10,11 @@ export function* vmaShape(k: Kernel, vma: number): Path<VmaShape> {
   const uffd = yield step("vma->vm_userfaultfd_ctx", () => k.vmas.uffd(vma));
   const anonName = yield step("anon_vma_name", () => k.vmas.anonName(vma));
   return { flags, policy, uffd, anonName };
+}
+
+/** vm_flags_reset() of what {@link vmaModify} returned: a merged VMA keeps the sticky flags of its parts. Inside a step. */
+export function resetFlags(k: Kernel, vma: number, flags: number): void {
+  k.vmas.setFlags(vma, flags | (k.vmas.flags(vma) & STICKY));
 }
 
 /**
