@@ -70,6 +70,7 @@ export { Dvm, type DvmParticipant } from "./tlb/dvm.js";
 // Address spaces: birth, fork, death
 export { createMm, type CreateMmOptions } from "./lifecycle/create-mm.js";
 export { sysFork } from "./lifecycle/fork.js";
+export { sysExecve } from "./lifecycle/exec.js";
 export { mmdrop, mmget, mmgrab, mmput } from "./lifecycle/mm-count.js";
 export { mmHandle } from "./lifecycle/mm-handle.js";
 
@@ -78,6 +79,15 @@ export * from "./syscalls/mman.js";
 export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
 export { sysMprotect } from "./syscalls/mprotect.js";
 export { sysMunmap } from "./unmap/munmap.js";
+export { sysMremap } from "./mremap/mremap.js";
+export { sysMadvise, sysProcessMadvise } from "./madvise/madvise.js";
+export { sysBrk } from "./syscalls/brk.js";
+export { sysMlock, sysMlock2, sysMlockall, sysMunlock, sysMunlockall } from "./syscalls/mlock.js";
+export { sysMincore } from "./syscalls/mincore.js";
+export { sysMsync } from "./syscalls/msync.js";
+export { sysMseal } from "./syscalls/mseal.js";
+export { sysRemapFilePages } from "./syscalls/remap-file-pages.js";
+export { sysRegisterBuffers, sysUnregisterBuffers } from "./syscalls/register-buffers.js";
 export { processVmAccess, procMemAccess } from "./syscalls/remote-access.js";
 
 // Faults: user and kernel accesses, other agents, GUP
@@ -95,6 +105,10 @@ export { UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED
 
 // Files
 export { sysFsync, sysSync, vfsFsyncRange } from "./file-ops/writeback.js";
+export { READ_NOTHING, sysPread, sysPwrite } from "./file-ops/read-write.js";
+export { sysFtruncate } from "./file-ops/truncate.js";
+export { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, sysFallocate } from "./file-ops/fallocate.js";
+export { dropCaches, sysFadviseDontneed } from "./file-ops/fadvise.js";
 
 // Errno
 export * from "./errno.js";
