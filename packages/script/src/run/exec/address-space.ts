@@ -9,16 +9,31 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MLOCK_ONFAULT,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  MS_ASYNC,
+  MS_INVALIDATE,
+  MS_SYNC,
+  sysMadvise,
+  sysMincore,
+  sysMlock2,
   sysMmap,
   sysMprotect,
+  sysMremap,
+  sysMseal,
+  sysMsync,
+  sysMunlock,
   sysMunmap,
+  sysProcessMadvise,
+  sysRemapFilePages,
 } from "@mmu-notifier/core";
 import type { Path } from "@mmu-notifier/steps";
 import type { MapOp, OpOf } from "../../ops/op.js";
 import { ARENA_BASE } from "../../script.js";
 import { addressed, counted, type Outcome } from "../results.js";
 import { address, descriptor, type Environment, NO_CHILD, PAGE, threadOf } from "./environment.js";
-
 
 const PLACEMENT = { fixed: MAP_FIXED, noreplace: MAP_FIXED_NOREPLACE, hint: 0 } as const;
 
@@ -61,3 +76,57 @@ export function* protect(env: Environment, op: OpOf<"protect">): Path<Outcome> {
 export function* protectx({ k, t }: Environment, op: OpOf<"protectx">): Path<Outcome> {
   return counted(yield* sysMprotect(k, t, ARENA_BASE + op.addressBytes, op.lengthBytes, op.prot));
 }
+
+export function* remap({ k, t }: Environment, op: OpOf<"remap">): Path<Outcome> {
+  const flags = (op.mayMove ? MREMAP_MAYMOVE : 0) | (op.fixed ? MREMAP_FIXED : 0) | (op.dontUnmap ? MREMAP_DONTUNMAP : 0);
+  const length = op.newPages * PAGE;
+  const to = op.fixed ? address(op.destination) : 0;
+  return addressed(yield* sysMremap(k, t, address(op.start), op.pages * PAGE, length, flags, to), length);
+}
+
+export function* advise(env: Environment, op: OpOf<"advise">): Path<Outcome> {
+  const t = yield* threadOf(env, op.child);
+  return t === undefined ? NO_CHILD : counted(yield* sysMadvise(env.k, t, address(op.start), op.pages * PAGE, op.advice));
+}
+
+export function* advisex({ k, t }: Environment, op: OpOf<"advisex">): Path<Outcome> {
+  return counted(yield* sysMadvise(k, t, ARENA_BASE + op.addressBytes, op.lengthBytes, op.advice));
+}
+
+export function* padvise({ k, t }: Environment, op: OpOf<"padvise">): Path<Outcome> {
+  const ranges = op.ranges.map(({ start, pages }) => [address(start), pages * PAGE] as const);
+  return counted(yield* sysProcessMadvise(k, t, ranges, op.advice));
+}
+
+export function* mlock({ k, t }: Environment, op: OpOf<"mlock">): Path<Outcome> {
+  return counted(yield* sysMlock2(k, t, address(op.start), op.pages * PAGE, op.onFault ? MLOCK_ONFAULT : 0));
+}
+
+export function* munlock({ k, t }: Environment, op: OpOf<"munlock">): Path<Outcome> {
+  return counted(yield* sysMunlock(k, t, address(op.start), op.pages * PAGE));
+}
+
+export function* mseal({ k, t }: Environment, op: OpOf<"mseal">): Path<Outcome> {
+  return counted(yield* sysMseal(k, t, address(op.start), op.pages * PAGE));
+}
+
+const MSYNC = { sync: MS_SYNC, async: MS_ASYNC, inval: MS_INVALIDATE } as const;
+
+export function* msync({ k, t }: Environment, op: OpOf<"msync">): Path<Outcome> {
+  return counted(yield* sysMsync(k, t, address(op.start), op.pages * PAGE, MSYNC[op.how]));
+}
+
+/** More pages than this and the vector is left out of the record. */
+const MINCORE_SHOWN = 512;
+
+export function* mincore({ k, t }: Environment, op: OpOf<"mincore">): Path<Outcome> {
+  const vector: number[] = [];
+  const result = yield* sysMincore(k, t, address(op.start), op.pages * PAGE, vector);
+  if (result < 0 || op.pages >= MINCORE_SHOWN) return counted(result);
+  return { ret: result, val: vector.map((resident) => resident & 1).join("") };
+}
+
+export function* rfp({ k, t }: Environment, op: OpOf<"rfp">): Path<Outcome> {
+  return counted(yield* sysRemapFilePages(k, t, address(op.start), op.pages * PAGE, 0, op.pgoff));
+}
+

@@ -23,8 +23,40 @@ export function opPath(env: Environment, op: Exclude<Op, { kind: "device-access"
       return addressSpace.protect(env, op);
     case "protectx":
       return addressSpace.protectx(env, op);
+    case "remap":
+      return addressSpace.remap(env, op);
+    case "advise":
+      return addressSpace.advise(env, op);
+    case "advisex":
+      return addressSpace.advisex(env, op);
+    case "padvise":
+      return addressSpace.padvise(env, op);
+    case "mlock":
+      return addressSpace.mlock(env, op);
+    case "munlock":
+      return addressSpace.munlock(env, op);
+    case "mseal":
+      return addressSpace.mseal(env, op);
+    case "msync":
+      return addressSpace.msync(env, op);
+    case "mincore":
+      return addressSpace.mincore(env, op);
+    case "rfp":
+      return addressSpace.rfp(env, op);
     case "create":
       return files.create(env, op);
+    case "ftrunc":
+      return files.truncate(env, op);
+    case "fpunch":
+    case "fzero":
+    case "fcollapse":
+      return files.fallocate(env, op);
+    case "fwrite":
+      return files.write(env, op);
+    case "fread":
+      return files.read(env, op);
+    case "fdrop":
+      return files.drop(env, op);
     case "fsync":
       return files.fsync(env, op);
     case "access":
@@ -38,6 +70,8 @@ export function opPath(env: Environment, op: Exclude<Op, { kind: "device-access"
       return kernelSide(env, op);
     case "fork":
       return processes.fork(env, op);
+    case "cexec":
+      return processes.exec(env, op);
     case "reap":
       return processes.reap(env, op);
     case "exit":

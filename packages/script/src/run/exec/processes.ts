@@ -1,4 +1,4 @@
-import { mmput, sysFork } from "@mmu-notifier/core";
+import { mmput, sysExecve, sysFork } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { OpOf } from "../../ops/op.js";
 import { counted, type Outcome } from "../results.js";
@@ -26,6 +26,18 @@ export function* reap(env: Environment, op: OpOf<"reap">): Path<Outcome> {
   yield step("wait4", () => {
     env.state.setChild(op.child, 0);
     env.state.setChildNotifier(op.child, 0);
+    return 0;
+  });
+  return { ret: 0 };
+}
+
+export function* exec(env: Environment, op: OpOf<"cexec">): Path<Outcome> {
+  const t = yield* threadOf(env, op.child);
+  if (t === undefined) return NO_CHILD;
+  const mm = yield* sysExecve(env.k, t);
+  if (mm < 0) return counted(mm);
+  yield step("exec_mmap", () => {
+    env.state.setChild(op.child, mm);
     return 0;
   });
   return { ret: 0 };

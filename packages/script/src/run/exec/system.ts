@@ -1,17 +1,17 @@
-import { EBUSY, ENXIO, pinUserPages, unpinUserPage } from "@mmu-notifier/core";
+import { EBUSY, ENXIO, sysRegisterBuffers, sysUnregisterBuffers } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { OpOf } from "../../ops/op.js";
-import { ARENA_PAGE } from "../../script.js";
 import { counted, type Outcome } from "../results.js";
-import { type Environment, NO_CHILD, threadOf } from "./environment.js";
+import { address, type Environment, NO_CHILD, PAGE, threadOf } from "./environment.js";
 
 
 /** io_uring_register(IORING_REGISTER_BUFFERS): a long-term write pin of every page, or of none. */
 export function* pin({ k, t, state }: Environment, op: OpOf<"pin">): Path<Outcome> {
   const busy = yield step("ctx->user_bufs", () => state.pins.length);
   if (busy > 0) return counted(-EBUSY);
-  const pages = yield* pinUserPages(k, t, ARENA_PAGE + op.start, op.pages);
-  if (typeof pages === "number") return counted(pages);
+  const pages: number[] = [];
+  const result = yield* sysRegisterBuffers(k, t, address(op.start), op.pages * PAGE, pages);
+  if (result < 0) return counted(result);
   yield step("io_sqe_buffer_register", () => {
     for (const page of pages) state.addPin(page);
     return 0;
@@ -22,8 +22,10 @@ export function* pin({ k, t, state }: Environment, op: OpOf<"pin">): Path<Outcom
 export function* unpin({ k, state }: Environment): Path<Outcome> {
   const pinned = yield step("ctx->user_bufs", () => state.pins.length);
   if (pinned === 0) return counted(-ENXIO);
-  yield step("unpin_user_pages", () => {
-    for (const page of state.pins) unpinUserPage(k, page);
+  const pages: number[] = [];
+  for (let i = 0; i < pinned; i++) pages.push(yield step("ctx->user_bufs", () => state.pins[i]!));
+  yield* sysUnregisterBuffers(k, pages);
+  yield step("io_sqe_buffers_unregister", () => {
     state.clearPins();
     return 0;
   });
