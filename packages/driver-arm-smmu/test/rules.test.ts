@@ -9,8 +9,8 @@ import {
   READ_WRITE,
   Workbench,
   WRITABLE_CLEAN,
+  PTE_AF,
 } from "@mmu-notifier/sdk";
-import { PTE_AF } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
 import armSmmu, { type ArmSmmuOptions } from "../src/index.js";
 

@@ -6,8 +6,8 @@ import {
   READ_WRITE,
   Workbench,
   WRITABLE_CLEAN,
+  PTE_DIRTY,
 } from "@mmu-notifier/sdk";
-import { PTE_DIRTY } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
 import armSmmu, { type ArmSmmuOptions } from "../src/index.js";
 

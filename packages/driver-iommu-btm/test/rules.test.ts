@@ -7,9 +7,9 @@ import {
   READ_WRITE,
   Workbench,
   WRITABLE_CLEAN,
+  PTE_DIRTY,
 } from "@mmu-notifier/sdk";
 import { createDevice, machineAsids } from "@mmu-notifier/sdk";
-import { flushTlbMm, flushTlbPage, PTE_DIRTY } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
 import iommuBtm, { type IommuBtmOptions } from "../src/index.js";
 
@@ -35,7 +35,7 @@ describe("iommu-btm, rule by rule", () => {
     bench.access(bound, 3, "read");
     bench.access(bound, 4, "read");
 
-    bench.run(flushTlbPage(bench.k, 0, bench.mm, 3));
+    bench.run(bench.flushPage(3));
 
     expect(bound.binding.entries().map(({ vpn }) => vpn)).toEqual([4]);
     expect(device.costs.report()).toMatchObject({ callbacks: 0, commands: {} });
@@ -47,7 +47,7 @@ describe("iommu-btm, rule by rule", () => {
     const bound = bind();
     bench.access(bound, 3, "read");
     const dev = bench.actor("dev", deviceAccess(bound, 3, "read")).until("device read");
-    const cpu = bench.actor("cpu", flushTlbPage(bench.k, 0, bench.mm, 3)).until("dsb ish");
+    const cpu = bench.actor("cpu", bench.flushPage(3)).until("dsb ish");
     expect(cpu.blocked).toBe(true);
 
     const hardware = bench.actor("dvm", device.hardware[0]!.run());
@@ -227,7 +227,7 @@ describe("iommu-btm, rule by rule", () => {
     const bound = bind();
     bench.access(bound, 3, "read");
 
-    bench.run(flushTlbMm(bench.k, 0, bench.mm));
+    bench.run(bench.flushMm());
     bench.access(bound, 3, "read");
 
     expect(device.costs.report()).toMatchObject({ needlessEvictions: 1, refills: 1, faults: 0 });
@@ -353,7 +353,7 @@ describe("interleavings", () => {
     const bound = bind();
     const dev = bench.actor("dev", deviceAccess(bound, 3, "write", 7)).until("walk-insert");
 
-    bench.run(flushTlbPage(bench.k, 0, bench.mm, 3));
+    bench.run(bench.flushPage(3));
     dev.step();
 
     expect(bound.binding.entries()).toEqual([]);

@@ -116,7 +116,15 @@ export {
   phases,
   ranges,
 } from "@mmu-notifier/bus";
-export { type DvmParticipant, EFAULT, type FlushScope, type Geometry, PAGE_SIZE } from "@mmu-notifier/core";
+export {
+  type DvmParticipant,
+  EFAULT,
+  type FlushScope,
+  type Geometry,
+  PAGE_SIZE,
+  PTE_AF,
+  PTE_DIRTY,
+} from "@mmu-notifier/core";
 export {
   call,
   choose,

@@ -3,6 +3,7 @@ import type { HardwareTask } from "../binding.js";
 import type { HardwareContext } from "../context.js";
 import type { Words } from "../device-memory.js";
 import { SdkError } from "../errors.js";
+import { CommandRing } from "./command-ring.js";
 import { type Command, mnemonicOf, OPCODES } from "./commands.js";
 
 /** Result of {@link CommandQueue.issue}: the hardware did not take a command for a second (-ETIMEDOUT). */
@@ -36,13 +37,6 @@ export interface CommandQueueOptions {
   readonly target: CommandTarget;
 }
 
-const OPCODE = 0;
-const ID = 1;
-const START = 1; // as a double: words 2 and 3
-const PAGES = 4;
-const ARG = 5;
-const STRIDE = 6;
-
 const HALTED = 0;
 const ATC_TIMED_OUT = 1;
 
@@ -66,8 +60,7 @@ const TIMED_OUT = -2;
 export class CommandQueue {
   readonly #context: HardwareContext;
   readonly #options: Required<CommandQueueOptions>;
-  /** Row r is the r-th command from the front, so that equal queues are equal words. */
-  readonly #commands: Segment;
+  readonly #commands: CommandRing;
   /** Completion words that CMD_SYNC writes to (its MSI). */
   readonly #completions: Segment;
   readonly #registers: Words;
@@ -90,7 +83,7 @@ export class CommandQueue {
     }
     this.#context = context;
     this.#options = { depth, batch, forceSync, consumer, target };
-    this.#commands = context.memory.segment("cmdq", STRIDE, 4);
+    this.#commands = new CommandRing(context.memory);
     this.#completions = context.memory.segment("cmdq completions", COMPLETION_STRIDE, 2);
     this.#registers = context.memory.words("cmdq registers", 2);
     this.#consumeStep = spinUntil(
@@ -113,7 +106,7 @@ export class CommandQueue {
 
   /** Commands that wait. */
   get pending(): number {
-    return this.#commands.live;
+    return this.#commands.length;
   }
 
   /** Stops or restarts the hardware: an injected failure. In a step or at set-up. */
@@ -207,10 +200,10 @@ export class CommandQueue {
   }
 
   #pushAll(commands: readonly Command[], barrier: boolean): number {
-    for (const command of commands) this.#push(command, command.arg);
+    for (const command of commands) this.#push(command);
     if (!barrier) return 0;
     const row = this.#completions.alloc();
-    this.#push(SYNC, row);
+    this.#push({ ...SYNC, arg: row });
     this.#context.costs.count("syncs");
     return row;
   }
@@ -255,16 +248,11 @@ export class CommandQueue {
   }
 
   #fits(count: number): boolean {
-    return this.#commands.live + count <= this.#options.depth;
+    return this.#commands.length + count <= this.#options.depth;
   }
 
-  #push(command: Command, arg: number): void {
-    const row = this.#commands.alloc(command.opcode);
-    const at = row * STRIDE;
-    this.#commands.i32[at + ID] = command.id;
-    this.#commands.f64[at / 2 + START] = command.start;
-    this.#commands.i32[at + PAGES] = command.pages === Infinity ? -1 : command.pages;
-    this.#commands.i32[at + ARG] = arg;
+  #push(command: Command): void {
+    this.#commands.push(command);
     const { costs, events } = this.#context;
     const mnemonic = mnemonicOf(command.opcode);
     costs.command(mnemonic);
@@ -275,23 +263,12 @@ export class CommandQueue {
 
   /** There is a front command and it may be executed now. */
   #canExecute(): boolean {
-    if (this.#isHalted || this.#commands.live === 0) return false;
-    return this.#commands.i32[STRIDE + OPCODE] !== OPCODES.CMD_SYNC || this.#options.target.drained();
+    if (this.#isHalted || this.#commands.length === 0) return false;
+    return this.#commands.front !== OPCODES.CMD_SYNC || this.#options.target.drained();
   }
 
   #execute(): number {
-    const { i32, f64 } = this.#commands;
-    const pages = i32[STRIDE + PAGES]!;
-    const command: Command = {
-      opcode: i32[STRIDE + OPCODE]!,
-      id: i32[STRIDE + ID]!,
-      start: f64[STRIDE / 2 + START]!,
-      pages: pages === -1 ? Infinity : pages,
-      arg: i32[STRIDE + ARG]!,
-    };
-    const last = this.#commands.used - 1;
-    i32.copyWithin(STRIDE, 2 * STRIDE, (last + 1) * STRIDE);
-    this.#commands.free(last);
+    const command = this.#commands.shift();
     if (command.opcode === OPCODES.CMD_SYNC) this.#complete(command.arg);
     else this.#options.target.execute(command);
     const { events } = this.#context;

@@ -1,11 +1,19 @@
 import {
   architecture,
   createMm,
+  flushTlbMm,
+  flushTlbPage,
   flushTlbRange,
   Kernel,
   kernelProfile,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
   mkPte,
   PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
   PTE_AF,
   PTE_DIRTY,
   PTE_HUGE,
@@ -14,6 +22,9 @@ import {
   PTE_VALID,
   PTE_WRITE,
   ptepSetAccessFlags,
+  sysMmap,
+  sysMunmap,
+  type Thread,
   TINY,
 } from "@mmu-notifier/core";
 import { call, Memory, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
@@ -21,7 +32,7 @@ import { accessUntilResolved, type ResolvedAccess } from "../access-until-resolv
 import type { SecondaryMmuDefinition } from "../definition.js";
 import { type BoundDevice, createDevice, type Device } from "../host/device.js";
 import { Actor } from "./actor.js";
-import type { FaultServices } from "../host/fault-services.js";
+import { type FaultServices, faultServices } from "../host/fault-services.js";
 
 /** Read-only to software and hardware. */
 export const READ_ONLY = PTE_VALID | PTE_USER | PTE_AF | PTE_RDONLY;
@@ -112,6 +123,41 @@ export class Workbench {
   /** Runs a path to its end. */
   run<R>(path: Path<R>, name = "cpu0"): R {
     return this.k.scheduler.run(path, name);
+  }
+
+  /**
+   * mmap(2) of anonymous memory at page `vpn`, readable and writable; with {@link kernelFaults} devices then take the
+   * kernel's own fault paths.
+   */
+  mmap(vpn: number, pages: number, sharing: "private" | "shared"): void {
+    const flags = MAP_FIXED | MAP_ANONYMOUS | (sharing === "private" ? MAP_PRIVATE : MAP_SHARED);
+    const request = { address: vpn * PAGE_SIZE, length: pages * PAGE_SIZE, prot: PROT_READ | PROT_WRITE, flags };
+    this.run(sysMmap(this.k, this.thread, request));
+  }
+
+  /** munmap(2). */
+  munmap(vpn: number, pages: number): void {
+    this.run(sysMunmap(this.k, this.thread, vpn * PAGE_SIZE, pages * PAGE_SIZE));
+  }
+
+  /** A thread of the address space. */
+  get thread(): Thread {
+    return { cpu: 0, mm: this.mm };
+  }
+
+  /** The fault services of the kernel itself. */
+  kernelFaults(): FaultServices {
+    return faultServices(this.k, this.mm);
+  }
+
+  /** The CPU flushes one page from its TLB, as after a change of its entry. */
+  flushPage(vpn: number): Path {
+    return flushTlbPage(this.k, 0, this.mm, vpn);
+  }
+
+  /** The CPU flushes everything of the address space. */
+  flushMm(): Path {
+    return flushTlbMm(this.k, 0, this.mm);
   }
 
   /** A page fault of the kernel that finds a writable or clean-writable page: the shape of handle_pte_fault and wp_page_reuse. */
