@@ -10,7 +10,11 @@ const ARM = "arm64";
 const X86 = "x86-64";
 
 /** The event of the patch for one page or block: a start, and an end that calls the hook. */
-const upgrade = (range: string): string[] => [`start PROTECTION_UPGRADE ${range}`, `end PROTECTION_UPGRADE ${range}`, `hook ${range}`];
+const upgrade = (range: string): string[] => [
+  `start PROTECTION_UPGRADE ${range}`,
+  `end PROTECTION_UPGRADE ${range}`,
+  `hook ${range}`,
+];
 
 /** A copy on write as kernels up to v6.5 show it: everything under the lock, then an end without a second hook call. */
 const copyBefore = (range: string): string[] => [
@@ -38,7 +42,8 @@ const copySince = (range: string): string[] => [
 ];
 
 /** The part of a timeline from the first range event on. */
-const fromStart = (timeline: string[]): string[] => timeline.slice(timeline.findIndex((what) => what.startsWith("start")));
+const fromStart = (timeline: string[]): string[] =>
+  timeline.slice(timeline.findIndex((what) => what.startsWith("start")));
 
 describe.each([ARM, X86])("faults that every kernel shares on %s", (arch) => {
   it.each([BEFORE, PATCHED, SINCE])("%s: a first write maps a page and tells nobody", (profile) => {
@@ -149,7 +154,15 @@ describe("a shared page of a disk file is read, then written", () => {
     expect(readThenWrite(BEFORE, ARM)).toEqual(expected);
     expect(readThenWrite(PATCHED, ARM)).toEqual(expected);
     expect(readThenWrite(FIXED, ARM)).toEqual([...expected, ...upgrade("0..1")]);
-    expect(readThenWrite(SINCE, ARM)).toEqual(["lock", "unlock", "lock", "gain 0..1", "flush 0..1", "hook 0..1", "unlock"]);
+    expect(readThenWrite(SINCE, ARM)).toEqual([
+      "lock",
+      "unlock",
+      "lock",
+      "gain 0..1",
+      "flush 0..1",
+      "hook 0..1",
+      "unlock",
+    ]);
     expect(readThenWrite(SINCE, X86)).toEqual(["lock", "unlock", "lock", "gain 0..1", "unlock"]);
   });
 });
@@ -200,7 +213,11 @@ describe("transparent huge pages", () => {
     m.write(5);
     m.fork();
 
-    expect(m.told(() => m.write(5)).slice(0, 3)).toEqual(["start CLEAR 0..512", "flush 0..512", "only_end CLEAR 0..512"]);
+    expect(m.told(() => m.write(5)).slice(0, 3)).toEqual([
+      "start CLEAR 0..512",
+      "flush 0..512",
+      "only_end CLEAR 0..512",
+    ]);
   });
 
   it("a write to the huge zero page splits it up to v6.12 and gives a huge page in v6.18", () => {
@@ -209,7 +226,10 @@ describe("transparent huge pages", () => {
     split.read(0);
     whole.read(0);
 
-    expect(split.told(() => split.write(0)).filter((what) => what.startsWith("start"))).toEqual(["start CLEAR 0..512", "start CLEAR 0..1"]);
+    expect(split.told(() => split.write(0)).filter((what) => what.startsWith("start"))).toEqual([
+      "start CLEAR 0..512",
+      "start CLEAR 0..1",
+    ]);
     expect(whole.told(() => whole.write(0)).filter((what) => what.startsWith("start"))).toEqual(["start CLEAR 0..512"]);
     expect(split.k.tables.levelOf(split.ptep(0))).toBe(0);
     expect(whole.k.tables.levelOf(whole.ptep(0))).toBe(1);
@@ -274,13 +294,23 @@ describe("hugetlb", () => {
     m.write(0);
     m.fork();
 
-    expect(m.told(() => m.write(0))).toEqual(["start CLEAR 0..512", "flush 0..1", "hook 0..512", "end CLEAR 0..512", "hook 0..512"]);
+    expect(m.told(() => m.write(0))).toEqual([
+      "start CLEAR 0..512",
+      "flush 0..1",
+      "hook 0..512",
+      "end CLEAR 0..512",
+      "hook 0..512",
+    ]);
   });
 });
 
 describe("swap-in for a write (Q3)", () => {
   /** Page 0 is in swap and `users` entries refer to its slot, the machine's own included. */
-  function swappedOut(profile: string, arch: string, users: number): { readonly m: FaultMachine; readonly slot: number } {
+  function swappedOut(
+    profile: string,
+    arch: string,
+    users: number,
+  ): { readonly m: FaultMachine; readonly slot: number } {
     const m = new FaultMachine(profile, arch);
     m.map({ start: 0, pages: 4 });
     m.write(0, 9);
@@ -409,9 +439,7 @@ describe("private mappings of frames without struct page (Q4, Q5)", () => {
   it("Q5: the patch calls a sleeping function under the page-table lock", () => {
     const m = agedPfnMap(PATCHED, ARM);
 
-    expect(() => m.write(0)).toThrow(
-      expect.objectContaining({ code: "SLEEP_IN_ATOMIC", message: expect.stringContaining("__wp_page_copy_user") }) as Error,
-    );
+    expect(() => m.write(0)).toThrow(/sleeping function called from invalid context.*__wp_page_copy_user.*ptl/);
   });
 
   it("the repaired patch sends nothing there, and neither does an architecture with a hardware access flag", () => {

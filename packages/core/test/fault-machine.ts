@@ -73,7 +73,11 @@ export class FaultMachine {
   constructor(
     profile: string | KernelProfile,
     arch: string,
-    options: { readonly config?: Partial<KernelConfig>; readonly geometry?: Geometry; readonly subscribe?: boolean } = {},
+    options: {
+      readonly config?: Partial<KernelConfig>;
+      readonly geometry?: Geometry;
+      readonly subscribe?: boolean;
+    } = {},
   ) {
     const { config = {}, geometry = FOUR_LEVEL, subscribe = true } = options;
     this.k = new Kernel({
@@ -145,10 +149,21 @@ export class FaultMachine {
 
   /** The timeline without page-table locks and plain stores of a new page. */
   told(action: () => void): string[] {
-    return this.timeline(action).filter((what) => what !== "lock" && what !== "unlock" && what !== "set" && what !== "clear");
+    return this.timeline(action).filter(
+      (what) => what !== "lock" && what !== "unlock" && what !== "set" && what !== "clear",
+    );
   }
 
-  map({ start, pages, prot = "rw", shared = false, file, hugetlb = false, noreserve = false, offset = 0 }: Mapping): void {
+  map({
+    start,
+    pages,
+    prot = "rw",
+    shared = false,
+    file,
+    hugetlb = false,
+    noreserve = false,
+    offset = 0,
+  }: Mapping): void {
     const flags =
       MAP_FIXED |
       (shared ? MAP_SHARED : MAP_PRIVATE) |
@@ -291,7 +306,7 @@ export class FaultMachine {
   frames(kind: "dax" | "pfnmap", pages: number, huge = false): number {
     const { k } = this;
     const inode = k.files.createInode(kind === "dax" ? INODE_DAX : INODE_PFNMAP, pages);
-    const head = huge ? k.pages.alloc(k.tables.geometry.bits[0]!, PG_DEVICE) : 0;
+    const head = huge ? k.pages.alloc(k.tables.geometry.bits[0], PG_DEVICE) : 0;
     for (let index = 0; index < pages; index++) {
       const pfn = huge ? head + index : k.pages.alloc(0, PG_DEVICE);
       k.pages.setContent(pfn, 50 + index);

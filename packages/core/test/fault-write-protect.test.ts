@@ -33,9 +33,17 @@ function outcome(m: FaultMachine): string {
 
 describe("do_wp_page on a private page", () => {
   it.each([
-    ["AnonExclusive, whatever the references say", "reuse", (m: FaultMachine) => (m.k.pages.setAnonExclusive(m.pfn(0), true), m.k.pages.get(m.pfn(0), 4))],
+    [
+      "AnonExclusive, whatever the references say",
+      "reuse",
+      (m: FaultMachine) => (m.k.pages.setAnonExclusive(m.pfn(0), true), m.k.pages.get(m.pfn(0), 4)),
+    ],
     ["the mapping's reference is the only one", "reuse", () => {}],
-    ["somebody else has a reference, though nobody else maps the page", "copy", (m: FaultMachine) => m.k.pages.get(m.pfn(0))],
+    [
+      "somebody else has a reference, though nobody else maps the page",
+      "copy",
+      (m: FaultMachine) => m.k.pages.get(m.pfn(0)),
+    ],
     ["the page is KSM's", "copy", (m: FaultMachine) => m.k.pages.mark(m.pfn(0), PG_KSM)],
     ["somebody holds the folio lock", "copy", (m: FaultMachine) => m.k.pages.mark(m.pfn(0), PG_LOCKED)],
     [
@@ -63,7 +71,9 @@ describe("do_wp_page on a private page", () => {
     ],
   ] as const)("%s: %s", (_, expected, prepare) => {
     const m = writeProtected();
-    m.poke(() => void prepare(m));
+    m.poke(() => {
+      prepare(m);
+    });
 
     expect(outcome(m)).toBe(expected);
     expect(m.read(0)).toBe(6);

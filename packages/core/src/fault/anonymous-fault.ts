@@ -81,7 +81,7 @@ function withMarker(vmf: VmFault, entry: Pte): Pte {
 }
 
 /** folio_prealloc(): a zeroed page; its frame number. May sleep and reclaim. */
-export function* allocZeroedFolio(k: Kernel): Path<number> {
+function* allocZeroedFolio(k: Kernel): Path<number> {
   yield mightSleep("alloc_zeroed_folio");
   return yield step("vma_alloc_zeroed_movable_folio", () => k.pages.alloc());
 }

@@ -64,9 +64,11 @@ function* copyInatomic(k: Kernel, vmf: VmFault, copy: number): Path<number> {
       return 0;
     });
   }
-  if (upgradeEventDue(k, "wpPageCopyUser", "under-ptl", changed)) yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
+  if (upgradeEventDue(k, "wpPageCopyUser", "under-ptl", changed))
+    yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
   if (locked) yield unlockPtl(k, vmf.ptep);
-  if (upgradeEventDue(k, "wpPageCopyUser", "after-ptl", changed)) yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
+  if (upgradeEventDue(k, "wpPageCopyUser", "after-ptl", changed))
+    yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
   return 0;
 }
 

@@ -6,17 +6,25 @@ import { type Pte, PTE_NX, PTE_USER, PTE_VALID, pteHugeLeaf, pteMkyoung, ptePfn 
 export type Access = "read" | "write" | "exec";
 
 /** Results of {@link cpuAccess} below 0. */
-export const FAULT_NOT_PRESENT = -1;
-export const FAULT_PROTECTION = -2;
+const FAULT_NOT_PRESENT = -1;
+const FAULT_PROTECTION = -2;
 
 /**
  * One load, store or instruction fetch of page `vpn` on a CPU, as its hardware does it: TLB, page walk with hardware access and
  * dirty management, and the access itself. A page holds one byte.
  *
  * @param user the instruction runs in user mode (false: copy_to_user() and its kin)
- * @returns the byte that the page holds then, or {@link FAULT_NOT_PRESENT} or {@link FAULT_PROTECTION}
+ * @returns the byte that the page holds then, or a negative code for a fault
  */
-export function cpuAccess(k: Kernel, cpu: number, mm: number, vpn: number, access: Access, value: number, user: boolean): Step {
+export function cpuAccess(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vpn: number,
+  access: Access,
+  value: number,
+  user: boolean,
+): Step {
   return step(`cpu${cpu} ${access} ${vpn}`, () => {
     k.mms.setCpumask(mm, k.mms.cpumask(mm) | (1 << cpu));
     const pfn = translate(k, cpu, mm, vpn, access);
@@ -38,9 +46,11 @@ function translate(k: Kernel, cpu: number, mm: number, vpn: number, access: Acce
   const asid = k.mms.asid(mm);
   const cached = k.tlbs.entries === 0 ? 0 : k.tlbs.lookup(cpu, asid, vpn);
   if (cached !== 0) {
-    if (allows(k, cached, access, true, false) && (access !== "write" || k.pte.hwMkdirty(cached) === cached)) return ptePfn(cached);
+    if (allows(k, cached, access, true, false) && (access !== "write" || k.pte.hwMkdirty(cached) === cached))
+      return ptePfn(cached);
     const dirties = access === "write" && allows(k, cached, access, true, HD);
-    if (!dirties && !k.arch.cpuRewalksOnMissingRight) return (cached & PTE_VALID) === 0 ? FAULT_NOT_PRESENT : FAULT_PROTECTION;
+    if (!dirties && !k.arch.cpuRewalksOnMissingRight)
+      return (cached & PTE_VALID) === 0 ? FAULT_NOT_PRESENT : FAULT_PROTECTION;
   }
   const ptep = k.tables.leaf(k.mms.pgd(mm), vpn);
   const pte = ptep === 0 ? 0 : k.tables.get(ptep);

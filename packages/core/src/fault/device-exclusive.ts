@@ -3,7 +3,17 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_LOCKED } from "../page.js";
-import { mkPte, PTE_SOFT_DIRTY, PTE_UFFD_WP, pteMkold, pteMksoftDirty, pteMkuffdWp, SWP_DEVICE_EXCLUSIVE_WRITE, swpOffset, swpType } from "../pte.js";
+import {
+  mkPte,
+  PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
+  pteMkold,
+  pteMksoftDirty,
+  pteMkuffdWp,
+  SWP_DEVICE_EXCLUSIVE_WRITE,
+  swpOffset,
+  swpType,
+} from "../pte.js";
 import { setPteAt } from "../tlb/ptep.js";
 import { updateMmuCache } from "../tlb/set-access-flags.js";
 import { folioLock } from "./folio-lock.js";
@@ -55,6 +65,8 @@ function restored(k: Kernel, vmf: VmFault, page: number): number {
   let pte = pteMkold(mkPte(page, vmPageProt(k, vmf.vmFlags, vmf.kind)));
   if ((vmf.origPte & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
   if ((vmf.origPte & PTE_UFFD_WP) !== 0) return pteMkuffdWp(pte);
-  const writable = since(k.profile, 6, 15) ? canChangePteWritable(k, vmf.vmFlags, pte) : swpType(vmf.origPte) === SWP_DEVICE_EXCLUSIVE_WRITE;
+  const writable = since(k.profile, 6, 15)
+    ? canChangePteWritable(k, vmf.vmFlags, pte)
+    : swpType(vmf.origPte) === SWP_DEVICE_EXCLUSIVE_WRITE;
   return writable ? k.pte.maybeMkwrite(k.pte.mkdirty(pte), vmf.vmFlags) : pte;
 }

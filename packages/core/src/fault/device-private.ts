@@ -25,7 +25,13 @@ function* migrateToRam(k: Kernel, vmf: VmFault): Path<number> {
   }
   const device = swpOffset(vmf.origPte);
   const owner = yield step("page_pgmap(page)->owner", () => k.pages.private(device));
-  const range = { mm: vmf.mm, start: vmf.vpn * PAGE_SIZE, end: (vmf.vpn + 1) * PAGE_SIZE, event: "MMU_NOTIFY_MIGRATE", owner } as const;
+  const range = {
+    mm: vmf.mm,
+    start: vmf.vpn * PAGE_SIZE,
+    end: (vmf.vpn + 1) * PAGE_SIZE,
+    event: "MMU_NOTIFY_MIGRATE",
+    owner,
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield mightSleep("migrate_vma_setup");
   const page = yield step("migrate_vma_pages", () => {
@@ -47,7 +53,13 @@ function* migrateToRam(k: Kernel, vmf: VmFault): Path<number> {
   if (same !== 0) {
     const fresh = pteMkyoung(mkPte(page, vmPageProt(k, vmf.vmFlags, vmf.kind)));
     const writable = swpType(vmf.origPte) === SWP_DEVICE_WRITE;
-    yield setPteAt(k, vmf.mm, vmf.vpn, vmf.ptep, writable ? k.pte.maybeMkwrite(k.pte.mkdirty(fresh), vmf.vmFlags) : fresh);
+    yield setPteAt(
+      k,
+      vmf.mm,
+      vmf.vpn,
+      vmf.ptep,
+      writable ? k.pte.maybeMkwrite(k.pte.mkdirty(fresh), vmf.vmFlags) : fresh,
+    );
     yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   }
   yield unlockPtl(k, vmf.ptep);

@@ -3,7 +3,7 @@ import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
 import { pteHugeLeaf, ptePfn, ptePresent } from "../pte.js";
 
 /** folio_large_mapcount(): mappings of the folio, a huge entry counting once. Inside a step. */
-export function folioMapcount(k: Kernel, pfn: number): number {
+function folioMapcount(k: Kernel, pfn: number): number {
   const head = k.pages.head(pfn);
   const end = head + k.pages.pages(head);
   let count = k.pages.entireMapcount(head);

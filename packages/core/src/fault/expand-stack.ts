@@ -6,7 +6,7 @@ import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_LOCKED } from "../vma.js";
 import { anonVmaPrepare } from "./anon-vma-prepare.js";
 
 /** stack_guard_gap: pages that stay free below a growing VMA. */
-export const STACK_GUARD_GAP = 256;
+const STACK_GUARD_GAP = 256;
 /** RLIMIT_STACK in pages: 8 MiB. */
 const STACK_LIMIT = 2048;
 
@@ -18,7 +18,7 @@ const GROWS = -1;
  */
 export function* findExtendVma(k: Kernel, cpu: number, mm: number, vpn: number): Path<number> {
   const found = yield step("find_vma", () => lookup(k, mm, vpn));
-  if (found === 0 || found > 0) return found;
+  if (found >= 0) return found;
   return yield* expandStack(k, cpu, mm, vpn);
 }
 
@@ -57,12 +57,18 @@ function* grow(k: Kernel, mm: number, vpn: number): Path<number> {
 }
 
 /** expand_downwards(): moves vm_start down to `vpn`; 0 or -errno. Inside a step. */
-export function expandDownwards(k: Kernel, mm: number, vma: number, vpn: number): number {
+function expandDownwards(k: Kernel, mm: number, vma: number, vpn: number): number {
   if (!k.vmas.has(vma, VM_GROWSDOWN)) return -EFAULT;
   if (vpn < k.config.mmapMinPage) return -EPERM;
   const list = k.mms.vmaList(mm);
   const prev = k.vmas.prev(list, vma);
-  if (prev !== 0 && !k.vmas.has(prev, VM_GROWSDOWN) && k.vmas.has(prev, VM_ACCESS_FLAGS) && vpn - k.vmas.end(prev) < STACK_GUARD_GAP) return -ENOMEM;
+  if (
+    prev !== 0 &&
+    !k.vmas.has(prev, VM_GROWSDOWN) &&
+    k.vmas.has(prev, VM_ACCESS_FLAGS) &&
+    vpn - k.vmas.end(prev) < STACK_GUARD_GAP
+  )
+    return -ENOMEM;
   const pages = k.vmas.start(vma) - vpn;
   const size = k.vmas.end(vma) - vpn;
   if (size > STACK_LIMIT || pages > k.vmas.pgoff(vma)) return -ENOMEM;

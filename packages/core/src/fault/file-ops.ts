@@ -8,7 +8,14 @@ import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
 import { mayDropLock } from "./file-write-notify.js";
 import { filemapGet, readAhead, readAround, shmemGetPage } from "./page-cache.js";
-import { VM_FAULT_HWPOISON, VM_FAULT_LOCKED, VM_FAULT_MAJOR, VM_FAULT_RETRY, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
+import {
+  VM_FAULT_HWPOISON,
+  VM_FAULT_LOCKED,
+  VM_FAULT_MAJOR,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGBUS,
+  type VmFault,
+} from "./vm-fault.js";
 
 const BEYOND_END = 0;
 const MISSING = -1;
@@ -47,7 +54,8 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
     }
     yield folioLock(k, page);
     const state = yield step("folio_test_uptodate", () => {
-      if (k.pages.mapping(page) !== 0) return (k.pages.flags(page) & PG_HWPOISON) !== 0 ? VM_FAULT_HWPOISON : VM_FAULT_LOCKED;
+      if (k.pages.mapping(page) !== 0)
+        return (k.pages.flags(page) & PG_HWPOISON) !== 0 ? VM_FAULT_HWPOISON : VM_FAULT_LOCKED;
       k.pages.unmark(page, PG_LOCKED);
       k.pages.put(page);
       return TRUNCATED;

@@ -82,11 +82,18 @@ function* finish(k: Kernel, vmf: VmFault, page: number): Path<number> {
 /** Since v6.11 a large shmem folio that lies within VMA and page table is mapped whole. Inside a step. */
 function wholeFolio(k: Kernel, vmf: VmFault, page: number): boolean {
   const pages = k.pages.pages(page);
-  if (pages === 1 || vmf.kind !== INODE_SHMEM || vmf.has(VM_UFFD_MISSING | VM_UFFD_WP) || !since(k.profile, 6, 11)) return false;
+  if (pages === 1 || vmf.kind !== INODE_SHMEM || vmf.has(VM_UFFD_MISSING | VM_UFFD_WP) || !since(k.profile, 6, 11))
+    return false;
   const before = page - k.pages.head(page);
   const first = vmf.vpn - before;
   const inTable = vmf.vpn % k.tables.hugePages;
-  if (first < k.vmas.start(vmf.vma) || first + pages > k.vmas.end(vmf.vma) || inTable < before || inTable - before + pages > k.tables.hugePages) return false;
+  if (
+    first < k.vmas.start(vmf.vma) ||
+    first + pages > k.vmas.end(vmf.vma) ||
+    inTable < before ||
+    inTable - before + pages > k.tables.hugePages
+  )
+    return false;
   for (let i = 0; i < pages; i++) if (i !== before && k.tables.get(vmf.ptep - before + i) !== 0) return false;
   return true;
 }

@@ -8,7 +8,17 @@ import { since } from "../kernel-profile.js";
 import { MMF_HAS_PINNED } from "../mm.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
-import { type Pte, PTE_SOFT_DIRTY, pteHugeLeaf, ptePfn, ptePresent, pteProtnone, pteSpecial, pteUffdWp, pteWrite } from "../pte.js";
+import {
+  type Pte,
+  PTE_SOFT_DIRTY,
+  pteHugeLeaf,
+  ptePfn,
+  ptePresent,
+  pteProtnone,
+  pteSpecial,
+  pteUffdWp,
+  pteWrite,
+} from "../pte.js";
 import {
   isCowMapping,
   VM_ACCESS_FLAGS,
@@ -116,7 +126,7 @@ function faultFlags(flags: GupFlags, unshare: boolean): number {
 }
 
 /** vm_fault_to_errno(). */
-export function vmFaultToErrno(result: number): number {
+function vmFaultToErrno(result: number): number {
   if ((result & VM_FAULT_OOM) !== 0) return -ENOMEM;
   if ((result & (VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE)) !== 0) return -EHWPOISON;
   return -EFAULT;
@@ -158,7 +168,8 @@ function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags, cowed:
   // A DAX entry has a page behind it (pte_devmap); other special entries but the zero page's have none.
   if (special && ptePfn(pte) !== k.pages.zeroPfn && vmaKind(k, vma) !== INODE_DAX) return -EFAULT;
   if (flags.write === true && !canFollowWrite(k, vmFlags, pte, special ? 0 : page, cowed)) return NO_PAGE;
-  if (flags.write !== true && flags.pin === true && !pteWrite(pte) && mustUnshare(k, vmFlags, page, flags)) return MUST_UNSHARE;
+  if (flags.write !== true && flags.pin === true && !pteWrite(pte) && mustUnshare(k, vmFlags, page, flags))
+    return MUST_UNSHARE;
   if (flags.get === true || flags.pin === true) grab(k, mm, page, flags);
   if (flags.write === true && !special && !k.pte.dirty(pte)) k.pages.mark(page, PG_DIRTY);
   return huge && (vmFlags & VM_HUGETLB) === 0 ? page + TOUCH : page;

@@ -30,7 +30,10 @@ const ENTER = new Step("handle_mm_fault", () => 0, undefined, { kind: "enter", f
  */
 export function* handleMmFault(k: Kernel, cpu: number, vma: number, vpn: number, flags: number): Path<number> {
   yield ENTER;
-  const described = yield step("vma->vm_flags", () => (k.vmas.mm(vma) * KINDS + vmaKind(k, vma)) * TWO_TO_32 + (k.vmas.flags(vma) >>> 0));
+  const described = yield step(
+    "vma->vm_flags",
+    () => (k.vmas.mm(vma) * KINDS + vmaKind(k, vma)) * TWO_TO_32 + (k.vmas.flags(vma) >>> 0),
+  );
   const vmFlags = described | 0;
   const upper = Math.floor(described / TWO_TO_32);
   const mm = Math.floor(upper / KINDS);
@@ -48,7 +51,16 @@ function leave(k: Kernel, mm: number, vpn: number, flags: number, result: number
   return new Step("leave", report, undefined, { kind: "leave" });
 }
 
-function* sanitized(k: Kernel, cpu: number, mm: number, vma: number, vpn: number, asked: number, vmFlags: number, kind: number): Path<number> {
+function* sanitized(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vma: number,
+  vpn: number,
+  asked: number,
+  vmFlags: number,
+  kind: number,
+): Path<number> {
   let flags = asked;
   if ((flags & FAULT_FLAG_UNSHARE) !== 0) {
     if ((flags & FAULT_FLAG_WRITE) !== 0) return VM_FAULT_SIGSEGV;

@@ -4,10 +4,9 @@ import { PTE_LEVEL } from "../page-table.js";
 import { pteMkyoung, pteNone, ptePresent, pteProtnone, pteWrite } from "../pte.js";
 import { flushTlbFixSpuriousFault, ptepSetAccessFlags, updateMmuCache } from "../tlb/set-access-flags.js";
 import { VM_ACCESS_FLAGS } from "../vma.js";
-import { doAnonymousPage } from "./anonymous-fault.js";
-import { doFault } from "./file-fault.js";
 import { doNumaPage } from "./numa-fault.js";
 import { lockPtl, packedPte, packedPtep, packEntry, pteUnchanged, unlockPtl } from "./pte-map.js";
+import { doPteMissing } from "./pte-missing.js";
 import { doSwapPage } from "./swap-fault.js";
 import { notifyProtectionUpgrade, upgradeEventDue } from "./upgrade-event.js";
 import { FAULT_FLAG_TRIED, type VmFault } from "./vm-fault.js";
@@ -30,11 +29,6 @@ function* pteFault(k: Kernel, vmf: VmFault): Path<number> {
   if (!ptePresent(pte)) return yield* doSwapPage(k, vmf);
   if (pteProtnone(pte) && vmf.has(VM_ACCESS_FLAGS)) return yield* doNumaPage(k, vmf);
   return yield* presentFault(k, vmf);
-}
-
-/** do_pte_missing(). */
-export function* doPteMissing(k: Kernel, vmf: VmFault): Path<number> {
-  return vmf.kind === 0 ? yield* doAnonymousPage(k, vmf) : yield* doFault(k, vmf);
 }
 
 /** The entry is there but does not allow the access, or has allowed it meanwhile. */

@@ -28,7 +28,8 @@ function* insert(k: Kernel, vmf: VmFault, pfn: number, mkwrite: boolean): Path<n
   if (!(yield* pteAlloc(k, vmf))) return VM_FAULT_NOPAGE;
   const fresh = pteMkspecial(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
   const result = yield* place(k, vmf, vmf.ptep, fresh, mkwrite, "insert_pfn");
-  if (upgradeEventDue(k, "insertPfn", "after-ptl", result)) yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
+  if (upgradeEventDue(k, "insertPfn", "after-ptl", result))
+    yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
   return VM_FAULT_NOPAGE;
 }
 
@@ -53,7 +54,11 @@ function* insertPmd(k: Kernel, vmf: VmFault, pfn: number, write: boolean): Path<
 function* place(k: Kernel, vmf: VmFault, ptep: Ptep, fresh: Pte, mkwrite: boolean, site: string): Path<number> {
   yield lockPtl(k, ptep);
   const present = yield step("pte_none", () => k.tables.get(ptep));
-  const decision = pteNone(present) ? INSTALL : mkwrite && ptePresent(present) && ptePfn(present) === ptePfn(fresh) ? UPGRADE : LEAVE;
+  const decision = pteNone(present)
+    ? INSTALL
+    : mkwrite && ptePresent(present) && ptePfn(present) === ptePfn(fresh)
+      ? UPGRADE
+      : LEAVE;
   let result = 0;
   if (decision === INSTALL) {
     const entry = mkwrite ? writable(k, vmf, fresh) : fresh;

@@ -29,7 +29,7 @@ function needsSoftDirtyWp(k: Kernel, vmFlags: number, pte: Pte): boolean {
 }
 
 /** vma_wants_manual_pte_write_upgrade(): vm_page_prot alone does not give the write bit back. */
-export function vmaWantsManualPteWriteUpgrade(k: Kernel, vmFlags: number, kind: number): boolean {
+function vmaWantsManualPteWriteUpgrade(k: Kernel, vmFlags: number, kind: number): boolean {
   return (vmFlags & VM_SHARED) !== 0 ? vmaWantsWritenotify(k, vmFlags, kind) : (vmFlags & VM_WRITE) !== 0;
 }
 
@@ -53,7 +53,9 @@ function* numaPage(k: Kernel, vmf: VmFault, ptep: Ptep, level: number): Path<num
         since(k.profile, 6, 2) &&
         !pteWrite(modified) &&
         vmaWantsManualPteWriteUpgrade(k, vmf.vmFlags, vmf.kind) &&
-        (level === PTE_LEVEL ? canChangePteWritable(k, vmf.vmFlags, modified) : canChangePmdWritable(k, vmf.vmFlags, modified));
+        (level === PTE_LEVEL
+          ? canChangePteWritable(k, vmf.vmFlags, modified)
+          : canChangePmdWritable(k, vmf.vmFlags, modified));
       const young = pteMkyoung(modified);
       return pteWrite(modified) || upgrade ? k.pte.mkwrite(young) : young;
     });
@@ -69,7 +71,7 @@ function* numaPage(k: Kernel, vmf: VmFault, ptep: Ptep, level: number): Path<num
 }
 
 /** can_change_pmd_writable(). Inside a step. */
-export function canChangePmdWritable(k: Kernel, vmFlags: number, pmd: Pte): boolean {
+function canChangePmdWritable(k: Kernel, vmFlags: number, pmd: Pte): boolean {
   if ((vmFlags & VM_WRITE) === 0 || pteProtnone(pmd)) return false;
   if (needsSoftDirtyWp(k, vmFlags, pmd) || ((vmFlags & VM_UFFD_WP) !== 0 && pteUffdWp(pmd))) return false;
   if ((vmFlags & VM_SHARED) !== 0) return k.pte.dirty(pmd);

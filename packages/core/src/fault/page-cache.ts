@@ -1,11 +1,12 @@
 import { mightSleep, type Path, step } from "@mmu-notifier/steps";
 import { INODE_SHMEM } from "../file.js";
+import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_DIRTY, PG_LRU, PG_READAHEAD, PG_SWAPBACKED, PG_UPTODATE } from "../page.js";
 
 /** Pages that a read of a disk file brings in around a faulting page: VM_READAHEAD of 128 KiB. */
-export const READ_AROUND_PAGES = 32;
+const READ_AROUND_PAGES = 32;
 
 /** filemap_get_folio(): the frame that caches page `index` of `inode`, or 0. Inside a step. */
 export function filemapGet(k: Kernel, inode: number, index: number): number {
@@ -14,7 +15,7 @@ export function filemapGet(k: Kernel, inode: number, index: number): number {
 }
 
 /** filemap_add_folio(): puts a fresh order-0 frame into the cache, which takes over its reference. Inside a step. */
-export function filemapAdd(k: Kernel, inode: number, index: number, pfn: number): void {
+function filemapAdd(k: Kernel, inode: number, index: number, pfn: number): void {
   k.pages.setMapping(pfn, inode);
   k.pages.setIndex(pfn, index);
   k.pages.mark(pfn, PG_UPTODATE | PG_LRU | (k.files.kind(inode) === INODE_SHMEM ? PG_SWAPBACKED : 0));
@@ -93,7 +94,7 @@ function addHugePage(k: Kernel, inode: number, index: number): boolean {
   const pages = k.tables.hugePages;
   const first = index - (index % pages);
   for (let at = first; at < first + pages; at++) if (k.files.cached(inode, at) !== 0) return false;
-  const head = k.pages.alloc(k.tables.geometry.bits[0]!);
+  const head = k.pages.alloc(hugeOrder(k));
   filemapAdd(k, inode, first, head);
   for (let i = 1; i < pages; i++) k.files.setCached(inode, first + i, head + i);
   k.pages.get(head, pages - 1);

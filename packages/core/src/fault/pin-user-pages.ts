@@ -10,7 +10,13 @@ import { getUserPages, unpinUserPage } from "./gup.js";
  * @param write FOLL_WRITE
  * @returns the frames, or -errno with nothing pinned
  */
-export function pinUserPages(k: Kernel, t: Thread, vpn: number, count: number, write = true): Path<readonly number[] | number> {
+export function pinUserPages(
+  k: Kernel,
+  t: Thread,
+  vpn: number,
+  count: number,
+  write = true,
+): Path<readonly number[] | number> {
   return call("pin_user_pages", pinPages(k, t, vpn, count, write));
 }
 

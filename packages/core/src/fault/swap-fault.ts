@@ -2,7 +2,16 @@ import { call, mightSleep, type Path, step, type Step, waitFor } from "@mmu-noti
 import { folioFreeSwap } from "../folio.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_ANON, PG_ANON_EXCLUSIVE, PG_KSM, PG_LOCKED, PG_MLOCKED, PG_SWAPBACKED, PG_SWAPCACHE, PG_UPTODATE } from "../page.js";
+import {
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_KSM,
+  PG_LOCKED,
+  PG_MLOCKED,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  PG_UPTODATE,
+} from "../page.js";
 import {
   isMigrationEntry,
   mkPte,
@@ -31,8 +40,8 @@ import { VM_LOCKED, VM_WRITE } from "../vma.js";
 import { deviceExclusiveFault } from "./device-exclusive.js";
 import { devicePrivateFault } from "./device-private.js";
 import { releaseFaultLock } from "./fault-lock.js";
-import { doPteMissing } from "./handle-pte-fault.js";
 import { lockPtl, pteUnchanged, unlockPtl } from "./pte-map.js";
+import { doPteMissing } from "./pte-missing.js";
 import { userfaultfdWp } from "./userfault.js";
 import {
   FAULT_FLAG_VMA_LOCK,
@@ -79,7 +88,7 @@ function* swapPage(k: Kernel, vmf: VmFault): Path<number> {
 }
 
 /** migration_entry_wait(): sleeps until the page has arrived. */
-export function migrationEntryWait(k: Kernel, vmf: VmFault): Step {
+function migrationEntryWait(k: Kernel, vmf: VmFault): Step {
   const { ptep, origPte } = vmf;
   return waitFor("migration_entry_wait", () => k.tables.get(ptep) !== origPte);
 }
@@ -97,8 +106,7 @@ function* markerUffdWpFault(k: Kernel, vmf: VmFault): Path<number> {
 }
 
 const MAP = 1;
-const EXCLUSIVE = 2;
-const WRITABLE = 4;
+const WRITABLE = 2;
 
 /** The genuine swap entry: reads the page in unless the swap cache has it, and maps it. */
 function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
@@ -176,7 +184,7 @@ function decide(k: Kernel, vmf: VmFault, pfn: number, slot: number): number {
   }
   const uffdWp = (vmf.origPte & PTE_UFFD_WP) !== 0 && userfaultfdWp(vmf);
   const mayWrite = exclusive && !uffdWp && vmf.has(VM_WRITE) && (vmf.write || mapsWritableOnRead(k, vmf));
-  return MAP | (exclusive ? EXCLUSIVE : 0) | (mayWrite ? WRITABLE : 0);
+  return mayWrite ? MAP | WRITABLE : MAP;
 }
 
 /** Since v6.12 (and for a write in every kernel) an exclusive page comes back writable, even on a read. */

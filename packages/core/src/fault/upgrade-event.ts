@@ -13,14 +13,24 @@ export type UpgradeSite = keyof UpgradeEventSites;
  * @param when where the path is: still under the page-table lock, or past it
  * @param result what ptepSetAccessFlags() returned. The patch takes "call update_mmu_cache" for "upgraded"; a repaired kernel looks whether hardware gained a right
  */
-export function upgradeEventDue(k: Kernel, site: UpgradeSite, when: "after-ptl" | "under-ptl", result: number): boolean {
+export function upgradeEventDue(
+  k: Kernel,
+  site: UpgradeSite,
+  when: "after-ptl" | "under-ptl",
+  result: number,
+): boolean {
   if (k.profile.upgradeEvent?.[site] !== when) return false;
   return k.profile.upgradeEventOnlyWhenGained ? (result & SAF_GAINED) !== 0 : result !== 0;
 }
 
 /** The start and end of MMU_NOTIFY_PROTECTION_UPGRADE over pages [startVpn, endVpn), with nothing between: the entries have changed already. */
 export function* notifyProtectionUpgrade(k: Kernel, mm: number, startVpn: number, endVpn: number): Path {
-  const range = { mm, start: startVpn * PAGE_SIZE, end: endVpn * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_UPGRADE" } as const;
+  const range = {
+    mm,
+    start: startVpn * PAGE_SIZE,
+    end: endVpn * PAGE_SIZE,
+    event: "MMU_NOTIFY_PROTECTION_UPGRADE",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield* k.bus.invalidateRangeEnd(range);
 }

@@ -137,7 +137,11 @@ function* vmaLockFault(k: Kernel, t: Thread, vpn: number, access: Access, flags:
 function lockable(k: Kernel, vma: number): boolean {
   if (k.vmas.isWriteLocked(vma)) return false;
   if (k.profile.perVmaLock === "all") return true;
-  return k.vmas.file(vma) === 0 && k.vmas.anonVma(vma) !== 0 && !k.vmas.has(vma, VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR);
+  return (
+    k.vmas.file(vma) === 0 &&
+    k.vmas.anonVma(vma) !== 0 &&
+    !k.vmas.has(vma, VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR)
+  );
 }
 
 function accessFlag(access: Access): number {

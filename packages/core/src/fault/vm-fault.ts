@@ -46,7 +46,8 @@ export const VM_FAULT_DONE_COW = 1 << 12;
 /** The lock was dropped and the fault is done. */
 export const VM_FAULT_COMPLETED = 1 << 14;
 
-export const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE | VM_FAULT_FALLBACK;
+export const VM_FAULT_ERROR =
+  VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE | VM_FAULT_FALLBACK;
 
 /** VM_FAULT_WRITE in kernels that have it. */
 export function faultWrite(k: Kernel): number {

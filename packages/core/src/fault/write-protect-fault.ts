@@ -43,7 +43,9 @@ function* wpPage(k: Kernel, vmf: VmFault, site: UpgradeSite): Path<number> {
     if (outcome !== undefined) return outcome;
   }
   if (sharedPath(k, vmf)) {
-    return vmNormalPage(vmf.origPte) === 0 || vmf.kind === INODE_DAX ? yield* wpPfnShared(k, vmf) : yield* wpPageShared(k, vmf);
+    return vmNormalPage(vmf.origPte) === 0 || vmf.kind === INODE_DAX
+      ? yield* wpPfnShared(k, vmf)
+      : yield* wpPageShared(k, vmf);
   }
   const page = vmNormalPage(vmf.origPte);
   const decision = yield step("wp_can_reuse_anon_folio", () => {
@@ -88,7 +90,8 @@ function* uffdWp(k: Kernel, vmf: VmFault): Path<number | undefined> {
 /** Whether the only user of an anonymous page asks; then it may write in place. Sets AnonExclusive. Inside a step. */
 function canReuse(k: Kernel, vmf: VmFault, page: number): boolean {
   if (page === 0 || !k.pages.test(page, PG_ANON)) return false;
-  if (!since(k.profile, 5, 19)) return !k.pages.test(page, PG_KSM | PG_LOCKED) && k.pages.mapcount(page) === 1 && k.pages.refcount(page) === 1;
+  if (!since(k.profile, 5, 19))
+    return !k.pages.test(page, PG_KSM | PG_LOCKED) && k.pages.mapcount(page) === 1 && k.pages.refcount(page) === 1;
   if (!k.pages.anonExclusive(page) && !wpCanReuseAnonFolio(k, vmf.mm, page)) return false;
   k.pages.setAnonExclusive(page, true);
   return true;
@@ -98,7 +101,7 @@ function canReuse(k: Kernel, vmf: VmFault, page: number): boolean {
  * wp_can_reuse_anon_folio(): the references of the folio, not its map count, say whether somebody else may see it. A large
  * folio is never reused (v6.8 to v6.14), or when all its mappings belong to this mm (since v6.15).
  */
-export function wpCanReuseAnonFolio(k: Kernel, mm: number, page: number): boolean {
+function wpCanReuseAnonFolio(k: Kernel, mm: number, page: number): boolean {
   if (k.pages.test(page, PG_KSM)) return false;
   if (k.pages.order(page) > 0) {
     if (since(k.profile, 6, 15)) return !k.pages.test(page, PG_SWAPCACHE) && anonFolioMappedOnlyBy(k, mm, page);
@@ -114,9 +117,12 @@ export function wpCanReuseAnonFolio(k: Kernel, mm: number, page: number): boolea
  * wp_page_reuse(): the entry becomes writable in place. No range is ever announced here; what a secondary MMU learns depends
  * on the flush inside ptep_set_access_flags(). Entered with the PTL held, leaves with it dropped.
  */
-export function* wpPageReuse(k: Kernel, vmf: VmFault, site: UpgradeSite): Path {
+function* wpPageReuse(k: Kernel, vmf: VmFault, site: UpgradeSite): Path {
   const entry = k.pte.maybeMkwrite(k.pte.mkdirty(pteMkyoung(vmf.origPte)), vmf.vmFlags);
-  const result = yield* call("wp_page_reuse", ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, vmf.ptep, entry, true, "wp_page_reuse"));
+  const result = yield* call(
+    "wp_page_reuse",
+    ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, vmf.ptep, entry, true, "wp_page_reuse"),
+  );
   if (result !== 0) yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   yield unlockPtl(k, vmf.ptep);
   if (upgradeEventDue(k, site, "after-ptl", result)) yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
@@ -146,7 +152,8 @@ function* wpPageShared(k: Kernel, vmf: VmFault): Path<number> {
   if (vmf.kind === INODE_DISK) {
     yield unlockPtl(k, vmf.ptep);
     const result = yield* pageMkwrite(k, vmf, page);
-    const finished = (result & (VM_FAULT_ERROR | VM_FAULT_NOPAGE)) === 0 ? yield* finishMkwriteFault(k, vmf, page) : result;
+    const finished =
+      (result & (VM_FAULT_ERROR | VM_FAULT_NOPAGE)) === 0 ? yield* finishMkwriteFault(k, vmf, page) : result;
     if ((finished & (VM_FAULT_ERROR | VM_FAULT_NOPAGE)) !== 0) return finished;
   } else {
     yield* wpPageReuse(k, vmf, "wpPageReuse");

@@ -49,7 +49,11 @@ function* install(k: Kernel, vmf: VmFault, pfn: number, entry: Pte): Path<number
   const uffd = userfaultfdMissing(vmf);
   yield lockPtl(k, vmf.pmdp);
   const decision = yield step("pmd_none", () => {
-    const found = !pteNone(k.tables.get(vmf.pmdp)) ? CHANGED : (k.mms.flags(vmf.mm) & MMF_UNSTABLE) !== 0 ? UNSTABLE : INSTALL;
+    const found = !pteNone(k.tables.get(vmf.pmdp))
+      ? CHANGED
+      : (k.mms.flags(vmf.mm) & MMF_UNSTABLE) !== 0
+        ? UNSTABLE
+        : INSTALL;
     if (pfn !== 0) {
       if (found === INSTALL && !uffd) addNewAnonRmapPmd(k, pfn, vmf.vma, hugeBase(k, vmf.vpn));
       else k.pages.put(pfn);

@@ -43,7 +43,12 @@ export function* mapPmdOf(k: Kernel, vmf: VmFault, page: number): Path<boolean> 
 }
 
 function mappable(k: Kernel, vmf: VmFault, page: number): boolean {
-  if (k.pages.order(page) !== hugeOrder(k) || !thpVmaSuitable(k, vmf.vma, vmf.vpn) || vmaThpDisabled(k, vmf.mm, vmf.vmFlags)) return false;
+  if (
+    k.pages.order(page) !== hugeOrder(k) ||
+    !thpVmaSuitable(k, vmf.vma, vmf.vpn) ||
+    vmaThpDisabled(k, vmf.mm, vmf.vmFlags)
+  )
+    return false;
   if (page - k.pages.head(page) !== vmf.vpn % k.tables.hugePages || k.pages.test(page, PG_HWPOISON)) return false;
   const pmdp = k.tables.findOrCreate(k.mms.pgd(vmf.mm), PMD_LEVEL, vmf.vpn);
   return pmdp !== 0 && pteNone(k.tables.get(pmdp));

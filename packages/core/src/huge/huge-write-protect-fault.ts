@@ -42,7 +42,7 @@ export function* wpHugePmd(k: Kernel, vmf: VmFault): Path<number> {
 }
 
 /** do_huge_pmd_wp_page(): reuses the THP when nobody else refers to it, else splits the entry. Nothing is ever copied whole. */
-export function doHugePmdWpPage(k: Kernel, vmf: VmFault): Path<number> {
+function doHugePmdWpPage(k: Kernel, vmf: VmFault): Path<number> {
   return call("do_huge_pmd_wp_page", hugeWpPage(k, vmf));
 }
 
@@ -54,7 +54,9 @@ function* hugeWpPage(k: Kernel, vmf: VmFault): Path<number> {
     return VM_FAULT_FALLBACK;
   }
   yield lockPtl(k, vmf.pmdp);
-  const decision = yield step("pmd_same", () => (k.tables.get(vmf.pmdp) !== vmf.origPte ? CHANGED : reusable(k, ptePfn(vmf.origPte)) ? REUSE : SPLIT));
+  const decision = yield step("pmd_same", () =>
+    k.tables.get(vmf.pmdp) !== vmf.origPte ? CHANGED : reusable(k, ptePfn(vmf.origPte)) ? REUSE : SPLIT,
+  );
   let result = 0;
   if (decision === REUSE && !vmf.unshare) {
     const entry = k.pte.maybeMkwrite(k.pte.mkdirty(pteMkyoung(vmf.origPte)), vmf.vmFlags);
@@ -87,7 +89,12 @@ function* hugeZeroWpPmd(k: Kernel, vmf: VmFault): Path<number> {
   const pfn = yield* allocThp(k);
   const { mm, pmdp } = vmf;
   const base = hugeBase(k, vmf.vpn);
-  const range = { mm, start: base * PAGE_SIZE, end: (base + k.tables.hugePages) * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = {
+    mm,
+    start: base * PAGE_SIZE,
+    end: (base + k.tables.hugePages) * PAGE_SIZE,
+    event: "MMU_NOTIFY_CLEAR",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield lockPtl(k, pmdp);
   const decision = yield step("pmd_same", () => {

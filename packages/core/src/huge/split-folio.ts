@@ -37,7 +37,9 @@ function* split(k: Kernel, cpu: number, head: number): Path<number> {
 export function* splitLockedFolio(k: Kernel, cpu: number, head: number, toList = false): Path<number> {
   const pages = yield step("folio_nr_pages", () => k.pages.pages(head));
   if (pages === 1) return 0;
-  const root = yield step("folio_get_anon_vma", () => (k.pages.test(head, PG_ANON) ? k.anonVmas.root(k.pages.mapping(head)) : 0));
+  const root = yield step("folio_get_anon_vma", () =>
+    k.pages.test(head, PG_ANON) ? k.anonVmas.root(k.pages.mapping(head)) : 0,
+  );
   const inode = root !== 0 ? 0 : yield step("folio->mapping", () => k.pages.mapping(head));
   if (root === 0 && inode === 0) return -EBUSY;
   if (root !== 0) yield downWrite(k.anonVmas.lockOfRoot(root));
@@ -54,8 +56,17 @@ function expected(k: Kernel, head: number, pages: number): number {
   return 1 + (cached ? pages : 0);
 }
 
-function* unmapAndSplit(k: Kernel, cpu: number, head: number, pages: number, anon: boolean, toList: boolean): Path<number> {
-  const can = yield step("can_split_folio", () => (k.pages.refcount(head) === folioMapcount(k, head) + expected(k, head, pages) ? 1 : 0));
+function* unmapAndSplit(
+  k: Kernel,
+  cpu: number,
+  head: number,
+  pages: number,
+  anon: boolean,
+  toList: boolean,
+): Path<number> {
+  const can = yield step("can_split_folio", () =>
+    k.pages.refcount(head) === folioMapcount(k, head) + expected(k, head, pages) ? 1 : 0,
+  );
   if (can === 0) return -EAGAIN;
   if (anon) yield* tryToMigrate(k, cpu, head, { splitHugePmd: true, locking: "held" });
   else yield* tryToUnmap(k, cpu, head, { splitHugePmd: true, ignoreMlock: true, locking: "held" });
@@ -70,7 +81,8 @@ function* unmapAndSplit(k: Kernel, cpu: number, head: number, pages: number, ano
   }
   if (anon) {
     const useZeroPage = since(k.profile, 6, 12);
-    for (let pfn = head; pfn < head + pages; pfn++) yield* removeMigrationPtes(k, cpu, pfn, pfn, { useZeroPage, locking: "held" });
+    for (let pfn = head; pfn < head + pages; pfn++)
+      yield* removeMigrationPtes(k, cpu, pfn, pfn, { useZeroPage, locking: "held" });
   }
   yield step("free_folio_and_swap_cache", () => {
     for (let pfn = head + 1; pfn < head + pages; pfn++) {

@@ -56,7 +56,12 @@ export function splitHugePmd(k: Kernel, cpu: number, vma: number, vpn: number, f
 function* split(k: Kernel, cpu: number, vma: number, vpn: number, freeze: boolean): Path {
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const base = hugeBase(k, vpn);
-  const range = { mm, start: base * PAGE_SIZE, end: (base + k.tables.hugePages) * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = {
+    mm,
+    start: base * PAGE_SIZE,
+    end: (base + k.tables.hugePages) * PAGE_SIZE,
+    event: "MMU_NOTIFY_CLEAR",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   const pmdp = yield step("pmd_offset", () => k.tables.find(k.mms.pgd(mm), PMD_LEVEL, vpn));
   if (pmdp !== 0) {
@@ -72,7 +77,15 @@ function* split(k: Kernel, cpu: number, vma: number, vpn: number, freeze: boolea
  *
  * @param freeze the new table holds migration entries, for a split of the folio itself; not if the folio is pinned
  */
-export function* splitHugePmdLocked(k: Kernel, cpu: number, mm: number, vma: number, vpn: number, pmdp: Ptep, freeze = false): Path {
+export function* splitHugePmdLocked(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vma: number,
+  vpn: number,
+  pmdp: Ptep,
+  freeze = false,
+): Path {
   const what = yield step("pmd_trans_huge", () => classify(k, vma, k.tables.get(pmdp)));
   if (what === NOTHING) return;
   const base = hugeBase(k, vpn);
@@ -91,7 +104,9 @@ export function* splitHugePmdLocked(k: Kernel, cpu: number, mm: number, vma: num
     return;
   }
   const before = yield* pmdpInvalidate(k, cpu, mm, base, pmdp);
-  yield step("pmd_populate", () => (freeze && mayFreeze(k, before) ? populateFrozen(k, pmdp, before) : populateAnon(k, vma, pmdp, before)));
+  yield step("pmd_populate", () =>
+    freeze && mayFreeze(k, before) ? populateFrozen(k, pmdp, before) : populateAnon(k, vma, pmdp, before),
+  );
 }
 
 function classify(k: Kernel, vma: number, pmd: Pte): number {
@@ -154,7 +169,9 @@ function populateFrozen(k: Kernel, pmdp: Ptep, pmd: Pte): number {
 /** The migration entry that stands for present entry `pte` while page `pfn` is under way. Inside a step. */
 export function migrationEntry(k: Kernel, pte: Pte, pfn: number, exclusive: boolean): Pte {
   const type = pteWrite(pte) ? SWP_MIGRATION_WRITE : exclusive ? SWP_MIGRATION_READ_EXCLUSIVE : SWP_MIGRATION_READ;
-  const age = since(k.profile, 6, 1) ? (pteYoung(pte) ? SWP_MIGRATION_YOUNG : 0) | (k.pte.dirty(pte) ? SWP_MIGRATION_DIRTY : 0) : 0;
+  const age = since(k.profile, 6, 1)
+    ? (pteYoung(pte) ? SWP_MIGRATION_YOUNG : 0) | (k.pte.dirty(pte) ? SWP_MIGRATION_DIRTY : 0)
+    : 0;
   return mkSwp(type, pfn, age | (pte & (PTE_UFFD_WP | PTE_SOFT_DIRTY)));
 }
 

@@ -110,7 +110,9 @@ function* upgrade(k: Kernel, vmf: VmFault): Path<HugetlbWpResult> {
     return wp.result === 0 ? { result: 0, upgrade: wp.upgrade | SAF_CHANGED } : wp;
   }
   const entry = pteMkyoung(vmf.write ? k.pte.mkdirty(vmf.origPte) : vmf.origPte);
-  const flags = yield* ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, vmf.pmdp, entry, vmf.write, "hugetlb_fault", { hugetlb: true });
+  const flags = yield* ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, vmf.pmdp, entry, vmf.write, "hugetlb_fault", {
+    hugetlb: true,
+  });
   if (flags !== 0) yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   return { result: 0, upgrade: flags };
 }

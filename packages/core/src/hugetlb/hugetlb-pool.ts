@@ -10,7 +10,7 @@ const REFERENCES = 1;
 const PAGES = 2;
 const MAP_STRIDE = 4;
 
-export const HUGETLB_FAULT_MUTEX_CLASS = lockClass("hugetlb_fault_mutex", "mutex");
+const HUGETLB_FAULT_MUTEX_CLASS = lockClass("hugetlb_fault_mutex", "mutex");
 
 /**
  * The pool of huge pages (struct hstate) and the reservation maps: which huge pages of an inode are promised, or which ones
@@ -35,7 +35,12 @@ export class HugetlbPool {
     this.#inodeList = this.#inodes.create();
     this.#pool.alloc();
     this.#pool.i32[POOL_ROW * POOL_STRIDE + FREE] = pages;
-    this.faultMutex = lockAt(HUGETLB_FAULT_MUTEX_CLASS, this.#pool, POOL_ROW * POOL_STRIDE + MUTEX, "hugetlb_fault_mutex");
+    this.faultMutex = lockAt(
+      HUGETLB_FAULT_MUTEX_CLASS,
+      this.#pool,
+      POOL_ROW * POOL_STRIDE + MUTEX,
+      "hugetlb_fault_mutex",
+    );
   }
 
   /** free_huge_pages. */

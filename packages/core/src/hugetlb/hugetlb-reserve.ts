@@ -4,7 +4,7 @@ import { VM_MAYSHARE } from "../vma.js";
 /** How a fault meets the promises that mmap made. All functions are parts of steps; indices of maps are in huge pages. */
 
 /** Huge page of the file that page `vpn` of a hugetlb VMA maps: vma_hugecache_offset(). */
-export function hugeIndex(k: Kernel, vma: number, vpn: number): number {
+function hugeIndex(k: Kernel, vma: number, vpn: number): number {
   return Math.floor(k.vmas.linearIndex(vma, vpn) / k.tables.hugePages);
 }
 

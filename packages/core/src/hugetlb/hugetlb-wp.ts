@@ -54,7 +54,17 @@ function* wp(k: Kernel, vmf: VmFault): Path<HugetlbWpResult> {
 /** set_huge_ptep_writable(). */
 function* setHugePtepWritable(k: Kernel, vmf: VmFault): Path<number> {
   const entry = k.pte.mkwrite(k.pte.mkdirty(pteMkyoung(vmf.origPte)));
-  const flags = yield* ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, vmf.pmdp, entry, true, "set_huge_ptep_writable", { hugetlb: true });
+  const flags = yield* ptepSetAccessFlags(
+    k,
+    vmf.cpu,
+    vmf.mm,
+    vmf.vpn,
+    vmf.pmdp,
+    entry,
+    true,
+    "set_huge_ptep_writable",
+    { hugetlb: true },
+  );
   if (flags !== 0) yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   return flags;
 }
@@ -64,7 +74,9 @@ function* copy(k: Kernel, vmf: VmFault, oldPage: number): Path<number> {
   const { mm, pmdp, vma } = vmf;
   const base = hugeBase(k, vmf.vpn);
   // The owner of the promise leaves it for a fault of its own page and takes from the rest of the pool.
-  const owner = yield step("is_vma_resv_set", () => (k.vmas.private(vma) !== 0 && k.pages.test(oldPage, PG_ANON) ? 1 : 0));
+  const owner = yield step("is_vma_resv_set", () =>
+    k.vmas.private(vma) !== 0 && k.pages.test(oldPage, PG_ANON) ? 1 : 0,
+  );
   yield unlockPtl(k, pmdp);
   const newPage = yield* allocHugetlbFolio(k, vma, vmf.vpn, owner !== 0);
   if (newPage === 0) {
@@ -80,7 +92,12 @@ function* copy(k: Kernel, vmf: VmFault, oldPage: number): Path<number> {
     for (let i = 0; i < k.tables.hugePages; i++) k.pages.setContent(newPage + i, k.pages.content(oldPage + i));
     return 0;
   });
-  const range = { mm, start: base * PAGE_SIZE, end: (base + k.tables.hugePages) * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = {
+    mm,
+    start: base * PAGE_SIZE,
+    end: (base + k.tables.hugePages) * PAGE_SIZE,
+    event: "MMU_NOTIFY_CLEAR",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield lockPtl(k, pmdp);
   const same = yield step("pte_same", () => (k.tables.get(pmdp) === vmf.origPte ? 1 : 0));
