@@ -22,12 +22,12 @@ const NONE: Agreement = { matched: 0, missing: 0, extra: 0 };
 export async function replayProgram(source: TraceSource, options: ReplayOptions = {}): Promise<ProgramReport> {
   const report = await replayOn(profileOf(options), source, options);
   if (options.upgradeEvent === false || report.devices.length === 0) return report;
-  return { ...report, upgradeEvent: await compareUpgrades(source, options) };
+  return { ...report, upgradeEvent: await compareUpgrades(report, source, options) };
 }
 
-async function compareUpgrades(source: TraceSource, options: ReplayOptions): Promise<UpgradeReport> {
+async function compareUpgrades(report: ProgramReport, source: TraceSource, options: ReplayOptions): Promise<UpgradeReport> {
   const { without, withEvent } = upgradeKernels();
-  const before = await replayOn(without, source, options);
+  const before = report.kernel === without.name ? report : await replayOn(without, source, options);
   const after = await replayOn(withEvent, source, options);
   const { [UPGRADE]: events = 0, ...others } = after.notifications;
   return {

@@ -69,12 +69,14 @@ function traceTable(summary: TraceSummary, colors: Colors): string {
     `${delivered}`,
     `${commands}`,
     `${refills}`,
-    upgrade.filtered > 0 ? `${upgrade.filtered} filtered` : `+${upgrade.delivered} calls`,
-    `+${upgrade.commands}`,
-    `+${upgrade.refills}`,
+    upgrade.filtered > 0 ? `${upgrade.filtered} filtered` : `${signed(upgrade.delivered)} calls`,
+    signed(upgrade.commands),
+    signed(upgrade.refills),
   ]);
   const head = [colors.bold(title), "calls", "commands", "refills", "the event adds", "commands", "refills"].map(
     (text, index) => (index === 0 ? text : colors.dim(text)),
   );
   return `${table(rows, head)}\n${facts}`;
 }
+
+const signed = (count: number): string => (count < 0 ? `${count}` : `+${count}`);

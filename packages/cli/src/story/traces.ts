@@ -4,7 +4,7 @@ import { replayFile, shippedTraces } from "@mmu-notifier/replay";
 /** What one driver went through in one trace. */
 export interface TraceDriver {
   readonly driver: string;
-  /** Calls of the bus that reached it on the kernel of the recording. */
+  /** Calls of the bus that reached it on v6.4, where the patch begins. */
   readonly delivered: number;
   readonly commands: number;
   readonly refills: number;
@@ -21,7 +21,7 @@ export interface TraceDriver {
 export interface TraceSummary {
   readonly trace: string;
   readonly title: string;
-  /** Notifier calls that the model sent, and how many the recording agrees with. */
+  /** Notifier calls that the model of the recorded kernel sent, and how many the recording agrees with. */
   readonly notifications: number;
   readonly agree: number;
   readonly recorded: number;
@@ -49,14 +49,15 @@ const DRIVERS = [
 export async function traceSummaries(registry: PluginRegistry): Promise<readonly TraceSummary[]> {
   const summaries: TraceSummary[] = [];
   for (const { trace, title, file } of TRACES) {
-    const report = await replayFile(file, { registry, arch: "arm64", drivers: DRIVERS });
-    if (report.kind !== "program") continue;
+    const recorded = await replayFile(file, { registry, drivers: [] });
+    const report = await replayFile(file, { registry, kernel: "v6.4", arch: "arm64", drivers: DRIVERS });
+    if (recorded.kind !== "program" || report.kind !== "program") continue;
     summaries.push({
       trace,
       title,
-      notifications: sum(report.notifications),
-      agree: report.agreement.matched,
-      recorded: report.agreement.matched + report.agreement.missing,
+      notifications: sum(recorded.notifications),
+      agree: recorded.agreement.matched,
+      recorded: recorded.agreement.matched + recorded.agreement.missing,
       silentUpgrades: sum(report.upgrades),
       upgradeEvents: report.upgradeEvent?.events ?? 0,
       drivers: report.devices.map((device, index) => {

@@ -101,7 +101,9 @@ export class ShadowTable {
   /** Entries of [start, end) that are young. */
   young(start: number, end: number): number {
     let count = 0;
-    for (const { gfn, spte } of this.entries()) if (gfn >= start && gfn < end && (spte & SPTE_ACCESSED) !== 0) count++;
+    this.#walk(this.#root, this.#tables.top, 0, start, end, (_, ptep) => {
+      if ((this.#tables.get(ptep) & SPTE_ACCESSED) !== 0) count++;
+    });
     return count;
   }
 
@@ -129,14 +131,13 @@ export class ShadowTable {
   /** Every present entry, lowest guest frame first. */
   entries(): { readonly gfn: number; readonly spte: Spte }[] {
     const found: { gfn: number; spte: Spte }[] = [];
-    this.#walk(this.#root, this.#tables.top, 0, (gfn, ptep) => found.push({ gfn, spte: this.#tables.get(ptep) }));
+    this.#walk(this.#root, this.#tables.top, 0, 0, Infinity, (gfn, ptep) => found.push({ gfn, spte: this.#tables.get(ptep) }));
     return found;
   }
 
   #each(start: number, end: number, change: (spte: Spte) => Spte): number {
     let changed = 0;
-    this.#walk(this.#root, this.#tables.top, 0, (gfn, ptep) => {
-      if (gfn < start || gfn >= end) return;
+    this.#walk(this.#root, this.#tables.top, 0, start, end, (gfn, ptep) => {
       const before = this.#tables.get(ptep);
       const after = change(before);
       if (after === before) return;
@@ -148,19 +149,21 @@ export class ShadowTable {
     return changed;
   }
 
-  /** Visits present leaf entries; tables without entries are skipped, so the cost is that of what there is. */
-  #walk(table: number, level: number, base: number, visit: (gfn: number, ptep: number) => void): void {
+  /** Visits present leaf entries of guest frames [start, end); tables without entries are skipped, so the cost is that of what there is. */
+  #walk(table: number, level: number, base: number, start: number, end: number, visit: (gfn: number, ptep: number) => void): void {
     const span = this.#tables.span[level]!;
     const entries = 2 ** this.#tables.geometry.bits[level]!;
+    const first = Math.max(0, Math.floor((start - base) / span));
+    const last = Math.min(entries, Math.ceil((end - base) / span));
     let left = this.#tables.count(table);
-    for (let index = 0; index < entries && left > 0; index++) {
+    for (let index = first; index < last && left > 0; index++) {
       const gfn = base + index * span;
       const ptep = this.#tables.ptepIn(table, level, gfn);
       const entry = this.#tables.get(ptep);
       if (entry === 0) continue;
       left--;
       if (level === 0) visit(gfn, ptep);
-      else this.#walk(ptePfn(entry), level - 1, gfn, visit);
+      else this.#walk(ptePfn(entry), level - 1, gfn, start, end, visit);
     }
   }
 }
