@@ -13,16 +13,15 @@ export class AddressSpace {
   /** Child of the machine's container: {@link THREAD} and {@link NOTIFICATIONS} are this address space's own. */
   readonly container: DependencyContainer;
 
+  /** Who executes this process's paths. */
+  readonly thread: Thread;
+
   constructor(name: string, thread: Thread, machine: DependencyContainer, notifications: () => NotificationStream) {
     this.name = name;
+    this.thread = thread;
     this.container = machine.createChildContainer();
     this.container.registerInstance(THREAD, thread);
     this.container.register(NOTIFICATIONS, { useFactory: notifications });
-  }
-
-  /** Who executes this process's paths. */
-  get thread(): Thread {
-    return this.container.resolve(THREAD);
   }
 
   /** Row of its mm in the kernel. */

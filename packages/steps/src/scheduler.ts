@@ -113,7 +113,11 @@ export class Scheduler {
 
   #create(name: string, path: Path<unknown>, again: (() => Path<unknown>) | undefined): RunningTask {
     let id = 0;
-    while (this.#tasks.some((task) => task.id === id)) id++;
+    for (let i = 0; i < this.#tasks.length; i++) {
+      if (this.#tasks[i]!.id !== id) continue;
+      id++;
+      i = -1;
+    }
     return new RunningTask(id, name, new TaskContext(name, this.lockOrder), again, path);
   }
 
