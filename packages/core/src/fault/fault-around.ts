@@ -45,7 +45,8 @@ function eachUsable(k: Kernel, vmf: VmFault, visit: (vpn: number, page: number) 
   const window = Math.min(k.config.faultAroundPages, k.tables.hugePages);
   const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
   const from = Math.max(vmf.vpn - (vmf.vpn % window), k.vmas.start(vmf.vma));
-  const to = Math.min(from - (from % window) + window, table + k.tables.hugePages, k.vmas.end(vmf.vma));
+  // Where the VMA begins inside the window, the window reaches as much further up.
+  const to = Math.min(from + window, table + k.tables.hugePages, k.vmas.end(vmf.vma));
   const inode = k.files.inode(k.vmas.file(vmf.vma));
   const size = k.files.size(inode);
   for (let vpn = from; vpn < to; vpn++) {

@@ -27,9 +27,9 @@ export function* madviseGuardInstall(k: Kernel, cpu: number, mm: number, vma: nu
   if (valid === 0) return -EINVAL;
   // Fork has to copy the markers: older kernels copy what has an anon_vma, newer ones what has the flag.
   const marksVma = since(k.profile, 6, 18);
-  yield step(marksVma ? "vma_set_atomic_flag(VM_MAYBE_GUARD)" : "anon_vma_prepare", () => {
+  yield step("vma_set_atomic_flag(VM_MAYBE_GUARD)", () => {
     if (marksVma) k.vmas.setFlags(vma, k.vmas.flags(vma) | VM_MAYBE_GUARD);
-    else anonVmaPrepare(k, vma);
+    if (!marksVma || k.vmas.file(vma) === 0) anonVmaPrepare(k, vma);
     return 0;
   });
   for (let retry = 0; retry < MAX_MADVISE_GUARD_RETRIES; retry++) {

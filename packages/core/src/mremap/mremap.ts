@@ -168,7 +168,14 @@ function* mremapTo(k: Kernel, t: Thread, remap: Remap): Path<number> {
   }
   const vma = yield step("vma_lookup", () => k.vmas.lookup(k.mms.vmaList(t.mm), start));
   if (vma === 0) return -EFAULT;
-  return yield* moveTo(k, t, vma, { ...remap, oldPages: moved });
+  return yield* movePopulated(k, t, vma, { ...remap, oldPages: moved });
+}
+
+/** {@link moveTo}, and whether locked pages were gained. */
+function* movePopulated(k: Kernel, t: Thread, vma: number, remap: Remap): Path<number> {
+  const locked = remap.newPages > remap.oldPages ? yield step("VM_LOCKED", () => (k.vmas.has(vma, VM_LOCKED) ? 1 : 0)) : 0;
+  const moved = yield* moveTo(k, t, vma, remap);
+  return moved < 0 ? moved : moved + (locked !== 0 ? POPULATE : 0);
 }
 
 /** vrm_set_new_addr() and move_vma(). */
@@ -198,8 +205,7 @@ function* mremapAt(k: Kernel, t: Thread, vma: number, remap: Remap): Path<number
   const grown = yield* expandInPlace(k, t, vma, remap, locked !== 0);
   if (grown !== 0) return grown < 0 ? grown : start + (locked !== 0 ? POPULATE : 0);
   if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
-  const moved = yield* moveTo(k, t, vma, remap);
-  return moved < 0 ? moved : moved + (locked !== 0 ? POPULATE : 0);
+  return yield* movePopulated(k, t, vma, remap);
 }
 
 /** expand_vma_in_place(): 1 when the VMA, and maybe the one after it, took the pages in, 0 when there is no room. */
@@ -251,5 +257,5 @@ function* remapOld(k: Kernel, t: Thread, vma: number, remap: Remap, newAddress: 
   const source = yield step("vma_lookup", () => k.vmas.lookup(k.mms.vmaList(t.mm), start));
   if (source === 0) return -EFAULT;
   const error = yield step("vma_to_resize", () => checkVma(k, t.mm, source, rest, true));
-  return error !== 0 ? error : yield* moveTo(k, t, source, rest);
+  return error !== 0 ? error : yield* movePopulated(k, t, source, rest);
 }
