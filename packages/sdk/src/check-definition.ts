@@ -1,8 +1,8 @@
+import { didYouMean, nearMisses } from "@mmu-notifier/steps";
 import { MMU_NOTIFY_EVENTS } from "@mmu-notifier/bus";
 import type { SecondaryMmuDefinition } from "./definition.js";
 import { SDK_GENERATION } from "./definition.js";
 import { SdkError } from "./errors.js";
-import { nearMiss } from "./near-miss.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -157,14 +157,13 @@ function article(word: string): string {
 }
 
 function suggestion(field: string, known: readonly string[]): string {
-  const near = nearMiss(field, known);
-  return near === undefined ? `Remove ${field}` : `Did you mean ${near}?`;
+  return didYouMean(field, known).trim() || `Remove ${field}`;
 }
 
 /** "create is missing", or what was written instead. */
 function nearly(fields: Fields, wanted: string): string {
   if (fields[wanted] !== undefined) return `${wanted} is ${show(fields[wanted])}`;
-  const near = nearMiss(
+  const [near] = nearMisses(
     wanted,
     Object.keys(fields).filter((field) => !KNOWN.includes(field)),
   );

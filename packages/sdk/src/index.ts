@@ -11,7 +11,6 @@ export {
 export type { Declarations, OnMissingRight, PageTableSharing } from "./declarations.js";
 export { checkDefinition, resolveOptions } from "./check-definition.js";
 export { checkDeclaration, type ContractFinding, mayFilterUpgrade } from "./check-declaration.js";
-export { nearMiss } from "./near-miss.js";
 
 // What a driver is given, and what it gives back
 export type { BindingContext, BoundMm, DeviceContext, HardwareContext } from "./context.js";

@@ -3,7 +3,6 @@ import {
   checkDefinition,
   createDevice,
   defineSecondaryMmu,
-  nearMiss,
   resolveOptions,
   SdkError,
   Workbench,
@@ -45,7 +44,7 @@ describe("checkDefinition", () => {
     [{ ...GOOD, summary: 7 }, "summary is 7"],
     [{ ...GOOD, create: undefined, creates: () => 0 }, "create is missing, but there is creates"],
     [{ ...GOOD, create: {} }, "create is an object"],
-    [{ ...GOOD, devise: () => 0 }, "Did you mean device?"],
+    [{ ...GOOD, devise: () => 0 }, 'Did you mean "device"?'],
     [{ ...GOOD, device: 3 }, "Make device a function, or leave it out"],
     [{ ...GOOD, options: 3 }, "Make options an object of defaults, or leave it out"],
     [{ ...GOOD, declares: undefined }, "declares is missing"],
@@ -53,7 +52,7 @@ describe("checkDefinition", () => {
       { ...GOOD, declares: { ...GOOD.declares, pageTable: "shared" } },
       'declares.pageTable is "shared". It is "shared-walk" or "mirror" or "pinned"',
     ],
-    [{ ...GOOD, declares: { ...GOOD.declares, filter: [] } }, "Did you mean filters?"],
+    [{ ...GOOD, declares: { ...GOOD.declares, filter: [] } }, 'Did you mean "filters"?'],
     [
       { ...GOOD, declares: { ...GOOD.declares, filters: ["PROTECTION_UPGRADE"] } },
       'declares.filters is ["PROTECTION_UPGRADE"]',
@@ -101,7 +100,7 @@ describe("resolveOptions", () => {
 
   it("refuses unknown names with a suggestion, and wrong types with the default as a model", () => {
     expect(() => resolveOptions(definition, { dept: 8 } as object)).toThrow(
-      "it has depth, policy, list. Did you mean depth?",
+      'it has depth, policy, list. Did you mean "depth"?',
     );
     expect(() => resolveOptions(definition, { depth: "8" } as object)).toThrow(
       'is "8". Give a number, as the default 4',
@@ -115,12 +114,5 @@ describe("resolveOptions", () => {
     expect(() =>
       createDevice(bench.k, definition, { name: "d", options: { depth: "8" } as object, faults: () => bench.faults() }),
     ).toThrow(SdkError);
-  });
-});
-
-describe("nearMiss", () => {
-  it("finds the name that was meant, and none where nothing is near", () => {
-    expect(nearMiss("dpeth", ["depth", "width"])).toBe("depth");
-    expect(nearMiss("colour", ["depth", "width"])).toBeUndefined();
   });
 });

@@ -131,7 +131,9 @@ export class ShadowTable {
   /** Every present entry, lowest guest frame first. */
   entries(): { readonly gfn: number; readonly spte: Spte }[] {
     const found: { gfn: number; spte: Spte }[] = [];
-    this.#walk(this.#root, this.#tables.top, 0, 0, Infinity, (gfn, ptep) => found.push({ gfn, spte: this.#tables.get(ptep) }));
+    this.#walk(this.#root, this.#tables.top, 0, 0, Infinity, (gfn, ptep) =>
+      found.push({ gfn, spte: this.#tables.get(ptep) }),
+    );
     return found;
   }
 
@@ -150,7 +152,14 @@ export class ShadowTable {
   }
 
   /** Visits present leaf entries of guest frames [start, end); tables without entries are skipped, so the cost is that of what there is. */
-  #walk(table: number, level: number, base: number, start: number, end: number, visit: (gfn: number, ptep: number) => void): void {
+  #walk(
+    table: number,
+    level: number,
+    base: number,
+    start: number,
+    end: number,
+    visit: (gfn: number, ptep: number) => void,
+  ): void {
     const span = this.#tables.span[level]!;
     const entries = 2 ** this.#tables.geometry.bits[level]!;
     const first = Math.max(0, Math.floor((start - base) / span));
