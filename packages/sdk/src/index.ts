@@ -49,6 +49,7 @@ export {
   decodeAccess,
   deviceAccess,
   deviceAccessOnce,
+  deviceAccessOnHit,
 } from "./device-access.js";
 export { accessUntilResolved, type ResolvedAccess, type StraightMachine } from "./access-until-resolved.js";
 

@@ -1,6 +1,6 @@
 import { type Kernel, ptePresent } from "@mmu-notifier/core";
 import type { AddressSpace, Device, Machine } from "@mmu-notifier/machine";
-import { ACCESS_RETRY, deviceAccessOnce, type UpgradeDecision } from "@mmu-notifier/sdk";
+import { ACCESS_RETRY, deviceAccessOnce, deviceAccessOnHit, type UpgradeDecision } from "@mmu-notifier/sdk";
 import type { ReplayDrivers } from "../options.js";
 import type { DeviceReport } from "./report.js";
 
@@ -120,6 +120,7 @@ export class ReplayDevices {
   /** Most accesses need one attempt; a proof that one never ends is only looked for when it has had several. */
   #access(declared: Declared, space: AddressSpace, vpn: number, access: "read" | "write"): void {
     const bound = declared.device.binding(space);
+    if (deviceAccessOnHit(bound, vpn, access, 1) !== ACCESS_RETRY) return;
     for (let attempt = 1; attempt <= QUICK_ATTEMPTS; attempt++) {
       const result = this.#machine.run(deviceAccessOnce(bound, vpn, access, 1), declared.device.name);
       if (result >= 0) return;

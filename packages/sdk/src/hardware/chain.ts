@@ -21,7 +21,9 @@ export function chain(...stages: readonly TranslationStage[]): Translation & Tra
     }
     return next(request);
   };
+  const [nearest] = stages;
   return {
+    hit: (vpn, write) => nearest?.hit?.(vpn, write) ?? 0,
     *translate(request: AccessRequest, next: NextStage = NOTHING_BELOW): Path<TranslationResult> {
       const result = yield* through(request, next);
       return result > 0 && !request.ats && !leafAllows(result, request.write) ? F_PERMISSION : result;

@@ -55,7 +55,15 @@ export class Iotlb {
    */
   stage(asid: () => number, table: Peek): TranslationStage {
     this.#bindings.push({ asid, table });
-    return { translate: (request, next) => this.#translate(asid, request, next) };
+    return {
+      translate: (request, next) => this.#translate(asid, request, next),
+      hit: (vpn, write) => {
+        const leaf = this.peek(asid(), vpn);
+        if (leaf === MISS || !leafAllows(leaf, write)) return MISS;
+        this.#context.costs.count("hits");
+        return leaf;
+      },
+    };
   }
 
   /** A cache of upper-level entries that the invalidations of this IOTLB reach too. */

@@ -50,9 +50,16 @@ export type NextStage = (request: AccessRequest) => Path<TranslationResult>;
  */
 export interface TranslationStage {
   translate(request: AccessRequest, next: NextStage): Path<TranslationResult>;
+  /**
+   * The leaf for page `vpn` if this stage has one with the wanted right and needs nobody else for it, counted as a hit; else 0. For runs
+   * in which nothing can come between: a hit then needs no path.
+   */
+  hit?(vpn: number, write: boolean): TranslationResult;
 }
 
 /** The way an access takes: returns a leaf with the wanted right (any leaf for ATS requests), a fault, or TRANSLATION_KILLED. */
 export interface Translation {
   translate(request: AccessRequest): Path<TranslationResult>;
+  /** {@link TranslationStage.hit} of the stage nearest the device. */
+  hit?(vpn: number, write: boolean): TranslationResult;
 }
