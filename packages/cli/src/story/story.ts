@@ -19,8 +19,9 @@ export const NEXT: readonly string[] = [
 
 /** Computes the story: every trial on a machine of its own, every trace replayed from its file. */
 export async function tellStory(registry: PluginRegistry): Promise<Story> {
+  const traces = traceSummaries();
   const trials = SCENARIOS.flatMap((scenario) =>
     VARIANTS.flatMap((variant) => KERNELS.map((kernel) => runTrial(kernel, variant, scenario, registry))),
   );
-  return { trials, traces: await traceSummaries(registry), next: NEXT };
+  return { trials, traces: await traces, next: NEXT };
 }

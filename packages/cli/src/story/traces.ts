@@ -1,3 +1,4 @@
+import { Worker } from "node:worker_threads";
 import type { PluginRegistry } from "@mmu-notifier/machine";
 import { replayFile, shippedTraces } from "@mmu-notifier/replay";
 
@@ -32,7 +33,8 @@ export interface TraceSummary {
   readonly drivers: readonly TraceDriver[];
 }
 
-const TRACES = [
+/** The traces of the story. */
+export const TRACES = [
   { trace: "snapshot", title: "a heap, forked for snapshots while it is written", file: shippedTraces.snapshot },
   { trace: "mmapdb4k", title: "a database in a shared file mapping", file: shippedTraces.mmapdb4k },
   { trace: "git", title: "an ordinary program: git log -p", file: shippedTraces.git },
@@ -46,38 +48,49 @@ const DRIVERS = [
   { title: "KVM-style shadow, does not", driver: "kvm", name: "kvm-unfiltered", options: { filter: false } },
 ] as const;
 
-export async function traceSummaries(registry: PluginRegistry): Promise<readonly TraceSummary[]> {
-  const summaries: TraceSummary[] = [];
-  for (const { trace, title, file } of TRACES) {
-    const recorded = await replayFile(file, { registry, drivers: [] });
-    const report = await replayFile(file, { registry, kernel: "v6.4", arch: "arm64", drivers: DRIVERS });
-    if (recorded.kind !== "program" || report.kind !== "program") continue;
-    summaries.push({
-      trace,
-      title,
-      notifications: sum(recorded.notifications),
-      agree: recorded.agreement.matched,
-      recorded: recorded.agreement.matched + recorded.agreement.missing,
-      silentUpgrades: sum(report.upgrades),
-      upgradeEvents: report.upgradeEvent?.events ?? 0,
-      drivers: report.devices.map((device, index) => {
-        const added = report.upgradeEvent?.devices[index];
-        return {
-          driver: DRIVERS[index]!.title,
-          delivered: device.delivered,
-          commands: sum(device.costs.commands),
-          refills: device.costs.refills,
-          upgrade: {
-            delivered: added?.delivered ?? 0,
-            filtered: added?.filtered ?? 0,
-            commands: added?.commands ?? 0,
-            refills: added?.refills ?? 0,
-          },
-        };
-      }),
-    });
-  }
-  return summaries;
+/** Replays one trace: on the kernel it was recorded on, for the agreement, and on the patch's kernel with devices, for the cost. */
+export async function summarizeTrace(index: number, registry: PluginRegistry): Promise<TraceSummary> {
+  const { trace, title, file } = TRACES[index]!;
+  const recorded = await replayFile(file, { registry, drivers: [] });
+  const report = await replayFile(file, { registry, kernel: "v6.4", arch: "arm64", drivers: DRIVERS });
+  if (recorded.kind !== "program" || report.kind !== "program") throw new TypeError(`${file} is no program trace`);
+  return {
+    trace,
+    title,
+    notifications: sum(recorded.notifications),
+    agree: recorded.agreement.matched,
+    recorded: recorded.agreement.matched + recorded.agreement.missing,
+    silentUpgrades: sum(report.upgrades),
+    upgradeEvents: report.upgradeEvent?.events ?? 0,
+    drivers: report.devices.map((device, at) => {
+      const added = report.upgradeEvent?.devices[at];
+      return {
+        driver: DRIVERS[at]!.title,
+        delivered: device.delivered,
+        commands: sum(device.costs.commands),
+        refills: device.costs.refills,
+        upgrade: {
+          delivered: added?.delivered ?? 0,
+          filtered: added?.filtered ?? 0,
+          commands: added?.commands ?? 0,
+          refills: added?.refills ?? 0,
+        },
+      };
+    }),
+  };
+}
+
+/** All traces, each in a thread of its own: they share nothing. */
+export async function traceSummaries(): Promise<readonly TraceSummary[]> {
+  return Promise.all(TRACES.map((_, index) => inThread(index)));
+}
+
+function inThread(index: number): Promise<TraceSummary> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("./trace-worker.js", import.meta.url), { workerData: index });
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {

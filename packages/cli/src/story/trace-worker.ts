@@ -1,0 +1,6 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { shippedRegistry } from "../registry.js";
+import { summarizeTrace } from "./traces.js";
+
+// The thread of one trace: traceSummaries() starts it with the trace's number.
+parentPort?.postMessage(await summarizeTrace(Number(workerData), await shippedRegistry()));
