@@ -80,6 +80,7 @@ export { type MmapRequest, sysMmap } from "./syscalls/mmap.js";
 export { sysMprotect } from "./syscalls/mprotect.js";
 export { sysMunmap } from "./unmap/munmap.js";
 export { sysMremap } from "./mremap/mremap.js";
+export * from "./madvise/advice.js";
 export { sysMadvise, sysProcessMadvise } from "./madvise/madvise.js";
 export { sysBrk } from "./syscalls/brk.js";
 export { sysMlock, sysMlock2, sysMlockall, sysMunlock, sysMunlockall } from "./syscalls/mlock.js";

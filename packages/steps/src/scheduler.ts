@@ -78,7 +78,7 @@ export class Scheduler {
    * @throws DeadlockError DEADLOCK when it waits and nobody else can move; ContextError and LockOrderError as the steps demand.
    */
   run<R>(path: Path<R>, name = "task"): R {
-    const task = this.#create(name, path as Path<unknown>, undefined);
+    const task = this.#create(name, path, undefined);
     task.driven = true;
     this.#tasks.push(task);
     try {
