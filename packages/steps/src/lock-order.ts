@@ -16,6 +16,11 @@ interface Edge {
 export class LockOrder {
   readonly #edges = new Map<LockClass, Map<LockClass, Edge>>();
 
+  /** True when `taken` was acquired under `held` before, so that recording it again says nothing new. */
+  knows(held: LockClass, taken: LockClass): boolean {
+    return this.#edges.get(held)?.has(taken) === true;
+  }
+
   /**
    * Records that `taken` was acquired under `held`.
    *

@@ -3,10 +3,16 @@ import type { Lock } from "./lock.js";
 import type { LockOrder } from "./lock-order.js";
 import type { Step } from "./step.js";
 
+/** A kernel function that a task is in, and the one around it. Nodes are never changed, so a lock may keep the one it was taken in. */
+interface Frame {
+  readonly fn: string;
+  readonly outer: Frame | undefined;
+}
+
 interface HeldLock {
   readonly lock: Lock;
   readonly mode: "read" | "write";
-  readonly path: string;
+  readonly frame: Frame | undefined;
 }
 
 /**
@@ -19,7 +25,7 @@ export class TaskContext {
   readonly task: string;
   readonly #order: LockOrder;
   readonly #held: HeldLock[] = [];
-  readonly #functions: string[] = [];
+  #frame: Frame | undefined;
   #spinlocks = 0;
   #preemptOff = 0;
   #nonBlock = 0;
@@ -31,12 +37,14 @@ export class TaskContext {
 
   /** The kernel functions the task is in, outermost first. */
   get functions(): readonly string[] {
-    return this.#functions;
+    const functions: string[] = [];
+    for (let frame = this.#frame; frame !== undefined; frame = frame.outer) functions.unshift(frame.fn);
+    return functions;
   }
 
   /** The functions joined for a message, or the task's name when it is in none. */
   get path(): string {
-    return this.#functions.length === 0 ? this.task : this.#functions.join(" -> ");
+    return this.#pathOf(this.#frame);
   }
 
   get heldLocks(): readonly Lock[] {
@@ -80,10 +88,10 @@ export class TaskContext {
     if (effect === undefined) return;
     switch (effect.kind) {
       case "enter":
-        this.#functions.push(effect.fn);
+        this.#frame = { fn: effect.fn, outer: this.#frame };
         break;
       case "leave":
-        this.#functions.pop();
+        this.#frame = this.#frame?.outer;
         break;
       case "preempt-disable":
         this.#preemptOff++;
@@ -116,18 +124,25 @@ export class TaskContext {
   finish(): void {
     const [left] = this.#held;
     if (left !== undefined) {
-      throw new ContextError("LOCK_LEFT_HELD", `task ${this.task} ended while it held ${left.lock.name}, taken in ${left.path}. Release it on every way out`, {
+      throw new ContextError("LOCK_LEFT_HELD", `task ${this.task} ended while it held ${left.lock.name}, taken in ${this.#pathOf(left.frame)}. Release it on every way out`, {
         task: this.task,
         lock: left.lock.name,
-        path: left.path,
+        path: this.#pathOf(left.frame),
       });
     }
   }
 
+  #pathOf(frame: Frame | undefined): string {
+    if (frame === undefined) return this.task;
+    let path = frame.fn;
+    for (let at = frame.outer; at !== undefined; at = at.outer) path = `${at.fn} -> ${path}`;
+    return path;
+  }
+
   #checkMaySleep(what: string): void {
-    const spinlock = this.#held.find(({ lock }) => lock.class.kind === "spinlock");
     if (this.atomic) {
-      const why = spinlock === undefined ? "with preemption off" : `under ${spinlock.lock.name}, taken in ${spinlock.path}`;
+      const spinlock = this.#held.find(({ lock }) => lock.class.kind === "spinlock");
+      const why = spinlock === undefined ? "with preemption off" : `under ${spinlock.lock.name}, taken in ${this.#pathOf(spinlock.frame)}`;
       throw new ContextError(
         "SLEEP_IN_ATOMIC",
         `sleeping function called from invalid context: task ${this.task} in ${this.path} calls ${what} ${why}. Drop the spinlock first`,
@@ -149,13 +164,13 @@ export class TaskContext {
         if (lock.class.kind === "map" || subclass > 0 || attempt || (mode === "read" && held.mode === "read")) continue;
         throw new ContextError(
           "LOCK_RECURSION",
-          `task ${this.task} in ${this.path} takes ${lock.name} while it holds ${held.lock.name} of the same class, taken in ${held.path}. Say in which order they nest with a subclass`,
+          `task ${this.task} in ${this.path} takes ${lock.name} while it holds ${held.lock.name} of the same class, taken in ${this.#pathOf(held.frame)}. Say in which order they nest with a subclass`,
           { task: this.task, path: this.path, lock: lock.name, held: held.lock.name },
         );
       }
-      if (!attempt) this.#order.record(held.lock.class, lock.class, this.task, this.path);
+      if (!attempt && !this.#order.knows(held.lock.class, lock.class)) this.#order.record(held.lock.class, lock.class, this.task, this.path);
     }
-    this.#held.push({ lock, mode, path: this.path });
+    this.#held.push({ lock, mode, frame: this.#frame });
     if (lock.class.kind === "spinlock") this.#spinlocks++;
   }
 
@@ -163,7 +178,8 @@ export class TaskContext {
     for (let i = this.#held.length - 1; i >= 0; i--) {
       const held = this.#held[i]!.lock;
       if (held !== lock && (held.segment !== lock.segment || held.at !== lock.at || held.class !== lock.class)) continue;
-      this.#held.splice(i, 1);
+      if (i === this.#held.length - 1) this.#held.pop();
+      else this.#held.splice(i, 1);
       if (lock.class.kind === "spinlock") this.#spinlocks--;
       return;
     }
