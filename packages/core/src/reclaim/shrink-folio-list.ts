@@ -75,7 +75,7 @@ function wantsSwap(k: Kernel, head: number): boolean {
 
 /** Swap takes single pages: false when a large folio cannot be split. */
 function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Path<boolean> {
-  const usable = yield step("folio_maybe_dma_pinned", () => (k.pages.pincount(head) > 0 || k.config.swapSlots === 0 ? 0 : k.pages.pages(head)));
+  const usable = yield step("folio_maybe_dma_pinned", () => (k.pages.pincount(head) > 0 || !swapHasRoom(k) ? 0 : k.pages.pages(head)));
   if (usable === 0) return false;
   if (usable === 1) return true;
   if ((yield* splitLockedFolio(k, cpu, head, true)) !== 0) return false;
@@ -83,9 +83,11 @@ function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Pat
   return true;
 }
 
+const swapHasRoom = (k: Kernel): boolean => k.swap.enabled && k.swap.segment.live < k.config.swapSlots;
+
 function addToSwap(k: Kernel, head: number) {
   return step("add_to_swap", () => {
-    if (k.swap.segment.live >= k.config.swapSlots) return 0;
+    if (!swapHasRoom(k)) return 0;
     const slot = k.swap.alloc(k.pages.content(head));
     k.swap.setCached(slot, head);
     k.pages.setPrivate(head, slot);
@@ -128,6 +130,8 @@ function writesOut(k: Kernel, head: number): boolean {
 function removeMapping(k: Kernel, head: number): boolean {
   const pages = k.pages.pages(head);
   if (k.pages.test(head, PG_SWAPCACHE)) {
+    // A page that was read from swap and written again since takes its old slot, with what it holds now.
+    k.swap.setContent(k.pages.private(head), k.pages.content(head));
     if (k.pages.refcount(head) !== 2) return false;
     dropSwapCache(k, head, k.pages.private(head));
     return free(k, head);
