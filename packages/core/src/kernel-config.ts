@@ -9,6 +9,8 @@ export interface KernelConfig {
   readonly useZeroPage: boolean;
   /** fault_around_bytes in pages. */
   readonly faultAroundPages: number;
+  /** read_ahead_kb of the disk, in pages. */
+  readonly readAheadPages: number;
   /** vm.nr_hugepages: hugetlb pages in the pool. */
   readonly hugetlbPages: number;
   /** Swap slots; 0 is no swap. */
@@ -38,6 +40,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   shmemThp: "never",
   useZeroPage: true,
   faultAroundPages: 16,
+  readAheadPages: 32,
   hugetlbPages: 64,
   swapSlots: 262_144,
   maxMapCount: 65_530,

@@ -87,13 +87,13 @@ describe("signals", () => {
 });
 
 describe("file faults", () => {
-  it("fault-around maps the cached pages of the aligned window, clipped to the VMA", () => {
+  it("fault-around maps the cached pages of a window that starts with the VMA at the latest and keeps its length", () => {
     const m = new FaultMachine("v6.18", "x86-64");
     m.map({ start: 3, pages: 30, shared: true, file: m.disk(64, 20) });
     const [fault] = handled(m, () => m.read(5));
 
     expect(fault!.result).toBe(VM_FAULT_NOPAGE);
-    expect(mapped(m, 40)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    expect(mapped(m, 40)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
     expect(mapped(m, 40).every((page) => !pteWrite(m.pte(page)))).toBe(true);
   });
 

@@ -18,8 +18,8 @@ export function shouldFaultAround(k: Kernel, vmf: VmFault): boolean {
 }
 
 /**
- * do_fault_around(): maps cached pages of the aligned window around the fault, clipped to the VMA and the page table, without
- * asking the file system.
+ * do_fault_around(): maps cached pages of the window around the fault without asking the file system. The window is aligned
+ * unless the VMA starts inside it, then it starts there and keeps its length; it ends with the VMA and the page table.
  *
  * @returns VM_FAULT_NOPAGE when the faulting page was among them, else 0
  */

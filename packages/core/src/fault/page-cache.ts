@@ -5,9 +5,6 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_DIRTY, PG_LRU, PG_READAHEAD, PG_SWAPBACKED, PG_UPTODATE } from "../page.js";
 
-/** Pages that a read of a disk file brings in around a faulting page: VM_READAHEAD of 128 KiB. */
-const READ_AROUND_PAGES = 32;
-
 /** filemap_get_folio(): the frame that caches page `index` of `inode`, or 0. Inside a step. */
 export function filemapGet(k: Kernel, inode: number, index: number): number {
   const slot = k.files.cached(inode, index);
@@ -15,7 +12,7 @@ export function filemapGet(k: Kernel, inode: number, index: number): number {
 }
 
 /** filemap_add_folio(): puts a fresh order-0 frame into the cache, which takes over its reference. Inside a step. */
-function filemapAdd(k: Kernel, inode: number, index: number, pfn: number): void {
+export function filemapAdd(k: Kernel, inode: number, index: number, pfn: number): void {
   k.pages.setMapping(pfn, inode);
   k.pages.setIndex(pfn, index);
   k.pages.mark(pfn, PG_UPTODATE | PG_LRU | (k.files.kind(inode) === INODE_SHMEM ? PG_SWAPBACKED : 0));
@@ -35,10 +32,11 @@ export function readPage(k: Kernel, inode: number, index: number): void {
  * sleep.
  */
 export function* readAround(k: Kernel, inode: number, index: number, single: boolean): Path {
+  const { readAheadPages } = k.config;
   yield mightSleep("page_cache_ra_order");
   yield step("page_cache_ra_order", () => {
-    const from = single ? index : Math.max(0, index - READ_AROUND_PAGES / 2);
-    readBatch(k, inode, from, single ? 1 : READ_AROUND_PAGES, single ? 0 : READ_AROUND_PAGES / 4);
+    const from = single ? index : Math.max(0, index - readAheadPages / 2);
+    readBatch(k, inode, from, single ? 1 : readAheadPages, single ? 0 : Math.floor(readAheadPages / 4));
     return 0;
   });
 }
@@ -50,7 +48,7 @@ export function* readAhead(k: Kernel, inode: number, index: number, page: number
     k.pages.unmark(page, PG_READAHEAD);
     let next = index;
     while (next < k.files.size(inode) && filemapGet(k, inode, next) !== 0) next++;
-    readBatch(k, inode, next, READ_AROUND_PAGES, READ_AROUND_PAGES);
+    readBatch(k, inode, next, k.config.readAheadPages, k.config.readAheadPages);
     return 0;
   });
 }
