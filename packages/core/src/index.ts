@@ -106,6 +106,40 @@ export { UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED
 
 // Files
 export { sysFsync, sysSync, vfsFsyncRange } from "./file-ops/writeback.js";
+export { sysFtruncate } from "./file-ops/truncate.js";
+export {
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  sysFallocate,
+} from "./file-ops/fallocate.js";
+export { READ_NOTHING, sysPread, sysPwrite } from "./file-ops/read-write.js";
+export { dropCaches, sysFadviseDontneed } from "./file-ops/fadvise.js";
+
+// Reclaim, migration, merging, collapse
+export { madviseCold } from "./reclaim/madvise-cold.js";
+export { madvisePageout } from "./reclaim/madvise-pageout.js";
+export { sysSwapoff, sysSwapon } from "./reclaim/swapoff.js";
+export { splitFolio } from "./huge/split-folio.js";
+export { sysMbind } from "./migrate/mbind.js";
+export { sysMovePages } from "./migrate/move-pages.js";
+export { makeDeviceExclusive } from "./migrate/device-exclusive.js";
+export { migrateVma } from "./migrate/migrate-vma.js";
+export { ksmRun, ksmUnmergeAll } from "./ksm/ksmd.js";
+export { unmergeKsmPages } from "./ksm/unmerge.js";
+export { madviseCollapse } from "./khugepaged/madvise-collapse.js";
+export { khugepagedScan } from "./khugepaged/khugepaged.js";
+export { oomReapTaskMm, sysProcessMrelease } from "./oom/process-mrelease.js";
+
+// userfaultfd, /proc
+export { sysUserfaultfd } from "./userfaultfd/create.js";
+export { type UffdModes, uffdRegister, uffdRelease, uffdUnregister } from "./userfaultfd/register.js";
+export { uffdWriteprotect } from "./userfaultfd/write-protect.js";
+export { uffdCopy, uffdZeropage } from "./userfaultfd/fill.js";
+export { uffdMove } from "./userfaultfd/move.js";
+export { clearRefs } from "./proc/clear-refs.js";
+export { pagemapScan } from "./proc/pagemap-scan.js";
 export { READ_NOTHING, sysPread, sysPwrite } from "./file-ops/read-write.js";
 export { sysFtruncate } from "./file-ops/truncate.js";
 export { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, sysFallocate } from "./file-ops/fallocate.js";

@@ -4,6 +4,8 @@ const COUNT = 1;
 const CONTENT = 2;
 const CACHE = 3;
 const STRIDE = 4;
+/** Free word of the header row. */
+const SWAPPED_OFF = 3;
 
 /** Swap slots: how many entries refer to each, what it holds, and the frame in the swap cache, if any. */
 export class Swap {
@@ -11,6 +13,15 @@ export class Swap {
 
   constructor(memory: Memory, rows = 4) {
     this.segment = memory.segment("swap slots", STRIDE, rows);
+  }
+
+  /** False between swapoff and swapon. */
+  get enabled(): boolean {
+    return this.segment.i32[SWAPPED_OFF] === 0;
+  }
+
+  setEnabled(enabled: boolean): void {
+    this.segment.i32[SWAPPED_OFF] = enabled ? 0 : 1;
   }
 
   /** folio_alloc_swap(): a slot with no users yet. */

@@ -1,6 +1,6 @@
 import { call, downRead, type Path, step, upRead } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
-import { thpAllowedInFault, vmaThpDisabled } from "../huge/thp-eligible.js";
+import { thpAllowedByFlags, vmaThpDisabled } from "../huge/thp-eligible.js";
 import type { Thread } from "../thread.js";
 import { VM_HUGETLB, VM_SPECIAL } from "../vma.js";
 import { collapseHugePage } from "./collapse-huge-page.js";
@@ -43,7 +43,7 @@ function nextBlock(k: Kernel, mm: number, from: number): number {
     const vma = k.vmas.at(list, i);
     const flags = k.vmas.flags(vma);
     if (k.vmas.anonVma(vma) === 0 || k.vmas.file(vma) !== 0 || (flags & (VM_SPECIAL | VM_HUGETLB)) !== 0) continue;
-    if (vmaThpDisabled(k, mm, flags) || !thpAllowedInFault(k, mm, flags, 0)) continue;
+    if (vmaThpDisabled(k, mm, flags) || !thpAllowedByFlags(k, flags, 0)) continue;
     const base = Math.ceil(Math.max(from, k.vmas.start(vma)) / span) * span;
     if (base + span <= k.vmas.end(vma)) return base;
   }
