@@ -140,10 +140,6 @@ export { uffdCopy, uffdZeropage } from "./userfaultfd/fill.js";
 export { uffdMove } from "./userfaultfd/move.js";
 export { clearRefs } from "./proc/clear-refs.js";
 export { pagemapScan } from "./proc/pagemap-scan.js";
-export { READ_NOTHING, sysPread, sysPwrite } from "./file-ops/read-write.js";
-export { sysFtruncate } from "./file-ops/truncate.js";
-export { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, sysFallocate } from "./file-ops/fallocate.js";
-export { dropCaches, sysFadviseDontneed } from "./file-ops/fadvise.js";
 
 // Errno
 export * from "./errno.js";
