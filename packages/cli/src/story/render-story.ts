@@ -19,8 +19,10 @@ export function renderStory(story: Story, { colors }: Context): string {
       trialTable(story.trials, scenario.name, `${scenario.title} (${scenario.path})`, colors),
     ]),
     "",
-    `  ${colors.green("event")}: MMU_NOTIFY_PROTECTION_UPGRADE was delivered; ${colors.green("hook")}: the secondary-TLB hook was called; filtered: it was sent and the driver`,
-    `  does not want it; untold: nothing was sent. ${colors.red("LIVELOCK")} is proved: two retries found the whole machine in the same state.`,
+    `  ${colors.red("LIVELOCK")} is proved: two retries found the whole machine in the same state.`,
+    "  1f 2c: one device fault and two commands (RESUME aside) until the write succeeded. The driver was told through the",
+    `  ${colors.green("event")} MMU_NOTIFY_PROTECTION_UPGRADE or the secondary-TLB ${colors.green("hook")}; filtered: sent, but the driver does not want it;`,
+    "  untold: nothing was sent.",
     "",
     colors.bold("What does the event cost? Three recorded programs, replayed"),
     ...story.traces.flatMap((trace) => ["", traceTable(trace, colors)]),
@@ -31,39 +33,31 @@ export function renderStory(story: Story, { colors }: Context): string {
 }
 
 function trialTable(trials: readonly Trial[], scenario: string, title: string, colors: Colors): string {
+  const of = (driver: string, kernel: string): Trial =>
+    trials.find((trial) => trial.scenario === scenario && trial.driver === driver && trial.kernel === kernel)!;
   const rows = VARIANTS.map((variant) => [
     variant.title,
-    ...KERNELS.map((kernel) =>
-      cell(
-        trials.find(
-          (trial) => trial.scenario === scenario && trial.driver === variant.title && trial.kernel === kernel,
-        )!,
-        colors,
-      ),
-    ),
+    ...KERNELS.map((kernel) => cell(of(variant.title, kernel), colors)),
   ]);
-  return table(rows, [
-    colors.bold(title),
-    ...KERNELS.map((kernel) => colors.dim(kernel.replace("v6.4+upgrade-event", "+event"))),
-  ]);
+  const head = ["", ...KERNELS.map((kernel) => colors.dim(kernel.replace("v6.4+upgrade-event", "+event")))];
+  return `  ${colors.bold(title)}\n${table(rows, head)}`;
 }
 
 function cell({ outcome, faults, commands, upgrade, through }: Trial, colors: Colors): string {
   if (outcome === "livelock") return colors.red("LIVELOCK");
   if (outcome === "aborted") return colors.yellow("aborted");
   const spent = Object.entries(commands).reduce((all, [name, count]) => all + (name === "CMD_RESUME" ? 0 : count), 0);
-  const told =
-    upgrade === "filtered"
-      ? "filtered"
-      : upgrade === "not sent"
-        ? "untold"
-        : colors.green(through === "MMU_NOTIFY_PROTECTION_UPGRADE" ? "event" : "hook");
-  return `${faults} fault${faults === 1 ? "" : "s"} ${spent} cmd ${told}`;
+  return `${faults}f ${spent}c ${told(upgrade, through, colors)}`;
+}
+
+function told(upgrade: Trial["upgrade"], through: Trial["through"], colors: Colors): string {
+  if (upgrade === "filtered") return "filtered";
+  if (upgrade === "not sent") return "untold";
+  return colors.green(through === "MMU_NOTIFY_PROTECTION_UPGRADE" ? "event" : "hook");
 }
 
 function traceTable(summary: TraceSummary, colors: Colors): string {
   const { title, notifications, agree, recorded, silentUpgrades, upgradeEvents } = summary;
-  const facts = `  ${notifications} notifications (${agree} of ${recorded} recorded ones agree), ${silentUpgrades} silent upgrades; the event would be sent ${upgradeEvents} times`;
   const rows = summary.drivers.map(({ driver, delivered, commands, refills, upgrade }) => [
     driver,
     `${delivered}`,
@@ -73,10 +67,14 @@ function traceTable(summary: TraceSummary, colors: Colors): string {
     signed(upgrade.commands),
     signed(upgrade.refills),
   ]);
-  const head = [colors.bold(title), "calls", "commands", "refills", "the event adds", "commands", "refills"].map(
-    (text, index) => (index === 0 ? text : colors.dim(text)),
+  const head = ["", "calls", "commands", "refills", "the event adds", "commands", "refills"].map((text) =>
+    colors.dim(text),
   );
-  return `${table(rows, head)}\n${facts}`;
+  return [
+    `  ${colors.bold(title)}`,
+    `  ${notifications} notifications (${agree} of the ${recorded} recorded ones agree), ${silentUpgrades} silent upgrades, ${upgradeEvents} events`,
+    table(rows, head),
+  ].join("\n");
 }
 
 const signed = (count: number): string => (count < 0 ? `${count}` : `+${count}`);
