@@ -4,6 +4,8 @@ import type { Model } from "./model.js";
 import { Graph } from "./graph.js";
 import { livelocks } from "../liveness/livelocks.js";
 import { Search } from "./search.js";
+import { Symmetry } from "./symmetry.js";
+import { unfold } from "./unfold.js";
 import { Walker } from "./walker.js";
 
 /**
@@ -19,15 +21,23 @@ export function explore(model: Model, options: ExploreOptions = {}): Exploration
   refuseContradictions(model, options);
   const walker = new Walker(model);
   const graph = options.liveness === undefined ? undefined : new Graph();
-  const search = new Search(walker, options, graph);
+  const symmetry = options.symmetry === true ? new Symmetry(walker) : undefined;
+  const search = new Search(walker, options, graph, symmetry);
   search.run();
   const { store, automata } = walker;
   const states = store.count;
   const bytes = store.bytes + search.trail.bytes;
+  if (options.audit ?? true) search.auditPaths();
   const findings: Finding[] = search.sightings.map(({ state, failing, ...finding }) => ({
     ...finding,
     severity: "error",
-    schedule: { stem: [...search.trail.movesTo(state), ...(failing === undefined ? [] : [failing])], cycle: [] },
+    schedule: {
+      stem:
+        symmetry === undefined
+          ? [...search.trail.movesTo(state), ...(failing === undefined ? [] : [failing])]
+          : unfold(walker, symmetry, search.trail.statesTo(state), failing),
+      cycle: [],
+    },
   }));
   if (graph !== undefined) findings.push(...livelocks(walker, graph, search.trail, options.liveness!));
   const localStates = automata.map(({ nodes }) => nodes.length);

@@ -27,6 +27,13 @@ export class Graph {
     this.#first[this.#states] = this.#edges;
   }
 
+  /** Drops the edges of all states from `state` on. */
+  rewind(state: number): void {
+    if (state >= this.#states) return;
+    this.#states = state;
+    this.#edges = this.#first[state]!;
+  }
+
   add(target: number, move: Move, progress: boolean): void {
     if (this.#edges === this.#target.length) {
       this.#target = grown(this.#target, Int32Array);

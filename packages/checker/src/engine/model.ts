@@ -66,6 +66,11 @@ export interface Model {
   readonly state: DeclaredState | Memory;
   readonly invariants?: readonly Invariant[];
   readonly progress?: ProgressRule;
+  /**
+   * True for steps that read and write nothing that another task or an invariant looks at, wherever they are taken. Partial-order
+   * reduction takes them first; the checker tries them against the others and reports what is wrong (CHECKER_NOT_LOCAL).
+   */
+  readonly local?: (task: string, label: string) => boolean;
   /** The group of renamings under which the model is the same, without the identity. Must be closed under composition. */
   readonly symmetry?: readonly Renaming[];
 }

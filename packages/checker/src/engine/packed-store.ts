@@ -41,6 +41,21 @@ export class PackedStore implements StateStore {
     return this.#rows.commit();
   }
 
+  /** Makes the field of a task's node wide enough for `node`. */
+  fit(task: number, node: number): void {
+    const kept = this.node(task);
+    this.setNode(task, node);
+    this.setNode(task, kept);
+  }
+
+  words(): Int32Array {
+    return this.#rows.row.slice();
+  }
+
+  setRow(row: Int32Array): void {
+    this.#rows.row.set(row);
+  }
+
   spoil(): void {
     // Rows are restored whole; there is nothing to forget.
   }

@@ -1,7 +1,10 @@
 import type { MmuNotifierError } from "@mmu-notifier/steps";
 import type { Node } from "./automaton.js";
 import { deadlockAt, lockCycleFrom } from "./deadlock.js";
-import { HiddenStateError } from "./errors.js";
+import { ampleTask, conflictOf } from "./ample.js";
+import { HiddenStateError, ModelError } from "./errors.js";
+import { withinTime } from "./guard.js";
+import type { Symmetry } from "./symmetry.js";
 import type { ExploreOptions, Finding } from "./exploration.js";
 import type { Graph } from "./graph.js";
 import type { Invariant, ProgressRule } from "./model.js";
@@ -19,6 +22,8 @@ export interface Sighting extends Omit<Finding, "schedule" | "severity"> {
 
 const REPORT_EVERY = 1 << 16;
 /** Besides the first step from each local state, every so many transitions one is run twice. */
+/** States expanded under one timer. */
+const GUARDED_SLICE = 256;
 const AUDIT_MASK = (1 << 12) - 1;
 
 /** Breadth-first search over every interleaving, each state once. */
@@ -36,10 +41,17 @@ export class Search {
   readonly #graph: Graph | undefined;
   readonly #progress: ProgressRule | undefined;
   readonly #audit: boolean;
+  readonly #symmetry: Symmetry | undefined;
+  readonly #partialOrder: boolean;
+  /** Pairs of local states that were tried in both orders. */
+  readonly #compared = new Set<string>();
+  /** The state that is expanded, and the task whose step runs. */
+  #current = 0;
+  #running = 0;
   readonly #seen = new Set<string>();
   #levelEnd = 1;
 
-  constructor(walker: Walker, options: ExploreOptions, graph?: Graph) {
+  constructor(walker: Walker, options: ExploreOptions, graph?: Graph, symmetry?: Symmetry) {
     this.#walker = walker;
     this.#store = walker.store;
     this.#options = options;
@@ -47,15 +59,41 @@ export class Search {
     this.#invariants = walker.model.invariants ?? [];
     this.#progress = walker.model.progress;
     this.#audit = options.audit ?? true;
+    this.#symmetry = symmetry;
+    this.#partialOrder = options.partialOrder ?? false;
   }
 
   run(): void {
-    const store = this.#store;
-    const { maxStates = 50_000_000, maxDepth = Infinity, stopAtFirst = false, onProgress } = this.#options;
     this.#walker.begin();
+    if (this.#symmetry?.canonicalise() === true) throw this.#asymmetricStart();
     this.trail.set(0, -1, 0);
     this.#checkInvariants(0);
-    for (let current = 0; current < store.count; current++) {
+    const { stepTimeout } = this.#options;
+    if (stepTimeout === undefined) this.#expandUpTo(Infinity);
+    else this.#expandGuarded(stepTimeout);
+  }
+
+  /** Expands in slices, each within the time of one step; a slice that was too slow is gone through one state at a time. */
+  #expandGuarded(milliseconds: number): void {
+    let slice = GUARDED_SLICE;
+    while (this.cutOff === undefined && this.#current < this.#store.count) {
+      const first = this.#current;
+      if (withinTime(() => this.#expandUpTo(first + slice), milliseconds)) continue;
+      this.#graph?.rewind(this.#current);
+      this.#store.spoil();
+      if (slice > 1) slice = 1;
+      else {
+        this.#sightTimeout(milliseconds);
+        return;
+      }
+    }
+  }
+
+  #expandUpTo(end: number): void {
+    const store = this.#store;
+    const { maxStates = 50_000_000, maxDepth = Infinity, stopAtFirst = false, onProgress } = this.#options;
+    for (let current = this.#current; current < store.count && current < end; current++) {
+      this.#current = current;
       if (current === this.#levelEnd) {
         this.depth++;
         this.#levelEnd = store.count;
@@ -66,6 +104,7 @@ export class Search {
       if (this.cutOff !== undefined) return;
       if (onProgress !== undefined && current % REPORT_EVERY === 0) onProgress(store.count, this.transitions);
       this.#expand(current);
+      this.#current = current + 1;
     }
   }
 
@@ -75,6 +114,10 @@ export class Search {
     const { automata } = walker;
     this.#graph?.open();
     store.load(current);
+    if (this.#partialOrder) {
+      if (this.#expandAmple(current)) return;
+      store.load(current);
+    }
     let moved = false;
     let waiting = false;
     let clean = true;
@@ -107,6 +150,7 @@ export class Search {
       moved = true;
       clean = false;
       let result: number;
+      this.#running = t;
       try {
         result = node.run(t);
         store.setNode(t, automaton.advance(node, result));
@@ -121,8 +165,41 @@ export class Search {
     if (!moved && waiting) this.#sightDeadlock(current);
   }
 
+  /**
+   * Takes only the moves of one task whose next step no other task can tell from its neighbours: a free choice, or what the model
+   * declares local. Refused when it leads to nothing new, or others could be put off for ever.
+   */
+  #expandAmple(current: number): boolean {
+    const walker = this.#walker;
+    const store = this.#store;
+    const t = ampleTask(walker);
+    if (t === undefined) return false;
+    const automaton = walker.automata[t]!;
+    const node = walker.nodeOf(t);
+    const before = store.count;
+    const transitions = this.transitions;
+    for (let choice = 0; choice < Math.max(1, node.choices); choice++) {
+      if (node.choices === 0) {
+        const wrong = conflictOf(walker, t, current, this.#compared);
+        store.load(current);
+        if (wrong !== undefined) {
+          this.#sightError(wrong, current);
+          return false;
+        }
+      }
+      const result = node.choices > 0 ? choice : node.run(t);
+      store.setNode(t, automaton.advance(node, result));
+      this.#commit(current, t, choice, node, result);
+      store.reload();
+    }
+    if (store.count > before) return true;
+    this.transitions = transitions;
+    return false;
+  }
+
   #commit(parent: number, task: number, choice: number, node: Node, result: number): number {
     const store = this.#store;
+    this.#symmetry?.canonicalise();
     const before = store.count;
     const id = store.commit();
     this.transitions++;
@@ -148,6 +225,7 @@ export class Search {
     let again = -1;
     try {
       store.setNode(task, this.#walker.automata[task]!.advance(node, node.run(task)));
+      this.#symmetry?.canonicalise();
       again = store.commit();
     } catch {
       store.spoil();
@@ -161,6 +239,37 @@ export class Search {
       { task: name, step: node.step!.label },
     );
     this.#sightError(error, current, move(task, 0));
+  }
+
+  /** Runs every path once more over its results; what it finds has no interleaving of its own. */
+  auditPaths(): void {
+    if (this.cutOff !== undefined && this.cutOff.startsWith("stopped at a step")) return;
+    for (const automaton of this.#walker.automata) {
+      const error = automaton.audit();
+      if (error !== undefined) this.#sightError(error, 0);
+    }
+  }
+
+  #sightTimeout(milliseconds: number): void {
+    const { task } = this.#walker.automata[this.#running]!;
+    this.#store.load(this.#current);
+    const node = this.#walker.nodeOf(this.#running);
+    const error = new ModelError(
+      "CHECKER_STEP_TIMEOUT",
+      `task ${task.name}: step "${node.step?.label ?? "?"}", or what its path does up to the next step, did not end within ${milliseconds} ms. It loops for ever`,
+      { task: task.name, step: node.step?.label },
+    );
+    this.#sightError(error, this.#current, move(this.#running, 0));
+    this.cutOff = "stopped at a step that does not end";
+  }
+
+  #asymmetricStart(): ModelError {
+    const { name } = this.#walker.model;
+    return new ModelError(
+      "CHECKER_SYMMETRY_START",
+      `model ${name}: its renamings change the initial state. What is renamed has to start alike`,
+      { model: name },
+    );
   }
 
   #sightError(error: MmuNotifierError, state: number, failing?: Move): void {

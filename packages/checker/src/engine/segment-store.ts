@@ -47,6 +47,12 @@ export class SegmentStore implements StateStore {
   }
 
   commit(): number {
+    this.#describe();
+    return this.#rows.commit();
+  }
+
+  /** Writes the components of the working memory into the row in work. */
+  #describe(): void {
     const { segments } = this.#memory;
     if (segments.length > this.#segments.length) this.#adopt();
     for (let s = 0; s < segments.length; s++) {
@@ -54,7 +60,11 @@ export class SegmentStore implements StateStore {
       if (segment !== this.#segments[s]) this.#replace(s, segment);
       this.#rows.set(this.#tasks + s, this.#lookUp(s, segment));
     }
-    return this.#rows.commit();
+  }
+
+  words(): Int32Array {
+    this.#describe();
+    return this.#rows.row.slice();
   }
 
   spoil(): void {

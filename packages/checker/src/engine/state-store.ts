@@ -16,6 +16,8 @@ export interface StateStore {
    * @returns the state's number; compare with {@link count} before the call to see if it was new.
    */
   commit(): number;
+  /** The words that tell the state in work from others. */
+  words(): Int32Array;
   /** Says that the working memory was changed without a {@link commit}: the next load or reload takes nothing for granted. */
   spoil(): void;
   /** Local state of task `task` in the state in work. */

@@ -1,6 +1,7 @@
 import { choose, type Path, Step, step } from "@mmu-notifier/steps";
 import { DeclaredState, type Field } from "../engine/declared-state.js";
 import type { Iteration, Model, TaskModel } from "../engine/model.js";
+import { upgradeRenamings } from "./upgrade-renamings.js";
 import { violation } from "../engine/verdict.js";
 
 /**
@@ -39,11 +40,11 @@ const when = (label: string, ready: () => boolean, run: () => number): Step => n
 /** A FIFO in declared fields. */
 class Fifo {
   readonly #length: Field;
-  readonly #items: Field;
+  readonly items: Field;
 
   constructor(state: DeclaredState, name: string, depth: number, bits: number) {
     this.#length = state.field(`${name} length`, bitsFor(depth));
-    this.#items = state.field(name, bits, depth);
+    this.items = state.field(name, bits, depth);
   }
 
   get length(): number {
@@ -52,13 +53,13 @@ class Fifo {
 
   push(item: number): number {
     const at = this.#length.get();
-    this.#items.set(at, item);
+    this.items.set(at, item);
     this.#length.set(0, at + 1);
     return 0;
   }
 
   shift(): number {
-    const items = this.#items;
+    const items = this.items;
     const first = items.get(0);
     const last = this.#length.get() - 1;
     for (let i = 0; i < last; i++) items.set(i, items.get(i + 1));
@@ -242,6 +243,25 @@ export function upgradeProtocol(options: UpgradeProtocolOptions = {}): Model {
     name: "upgrade protocol",
     tasks,
     state,
+    symmetry: upgradeRenamings({
+      cpus,
+      devices,
+      pages,
+      pageBits,
+      sync,
+      fields: {
+        pte,
+        tlb,
+        invalidating,
+        walking,
+        killed,
+        answered,
+        synced,
+        commands: commands.items,
+        requests: requests.items,
+      },
+      lengths: { commands: () => commands.length, requests: () => requests.length },
+    }),
     progress: (task, label, result) =>
       task.startsWith("dev") && label.startsWith("write page") && result === READ_WRITE,
   };
