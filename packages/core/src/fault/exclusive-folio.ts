@@ -17,6 +17,8 @@ function folioMapcount(k: Kernel, pfn: number): number {
  */
 export function anonFolioMappedOnlyBy(k: Kernel, mm: number, pfn: number): boolean {
   const mapped = folioMapcount(k, pfn);
+  // A large folio of which one page is left is given up instead.
+  if (mapped <= 1) return false;
   return k.pages.refcount(pfn) === mapped && mappingsOf(k, mm, k.pages.head(pfn)) === mapped;
 }
 

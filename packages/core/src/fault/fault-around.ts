@@ -1,6 +1,7 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD, PG_UPTODATE } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import { folioAddRmap } from "../rmap/rmap.js";
@@ -66,13 +67,30 @@ function mapWindow(k: Kernel, vmf: VmFault): number {
   if (k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn) !== vmf.ptep) return 0;
   let result = 0;
   eachUsable(k, vmf, (vpn, page) => {
-    const ptep = vmf.ptep + (vpn - vmf.vpn);
-    if (k.tables.get(ptep) !== 0) return false;
-    k.tables.set(ptep, finishEntry(k, vmf, page, vpn !== vmf.vpn));
-    k.pages.get(page);
-    folioAddRmap(k, page);
-    if (vpn === vmf.vpn) result = VM_FAULT_NOPAGE;
+    const [from, to] = since(k.profile, 6, 18) ? folioExtent(k, vmf, vpn, page) : [vpn, vpn + 1];
+    for (let at = from; at < to; at++) {
+      if (mapOne(k, vmf, at, page + (at - vpn)) && at === vmf.vpn) result = VM_FAULT_NOPAGE;
+    }
     return false;
   });
   return result;
+}
+
+/** Pages that the folio of `page` covers, within VMA and page table: since v6.18 a large folio is mapped beyond the window. */
+function folioExtent(k: Kernel, vmf: VmFault, vpn: number, page: number): readonly [number, number] {
+  const head = k.pages.head(page);
+  const first = vpn - (page - head);
+  const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
+  const from = Math.max(first, table, k.vmas.start(vmf.vma));
+  const to = Math.min(first + k.pages.pages(head), table + k.tables.hugePages, k.vmas.end(vmf.vma));
+  return [from, to];
+}
+
+function mapOne(k: Kernel, vmf: VmFault, vpn: number, page: number): boolean {
+  const ptep = vmf.ptep + (vpn - vmf.vpn);
+  if (k.tables.get(ptep) !== 0) return false;
+  k.tables.set(ptep, finishEntry(k, vmf, page, vpn !== vmf.vpn));
+  k.pages.get(page);
+  folioAddRmap(k, page);
+  return true;
 }

@@ -146,7 +146,7 @@ function checkVmaFlags(k: Kernel, vma: number, flags: GupFlags): number {
   const notified = kind === INODE_DISK && (vmFlags & VM_SHARED) !== 0;
   if (notified && flags.pin === true && flags.longterm === true && since(k.profile, 6, 5)) return -EFAULT;
   if ((vmFlags & VM_WRITE) !== 0) return 0;
-  if (flags.force !== true || (vmFlags & VM_HUGETLB) !== 0) return -EFAULT;
+  if (flags.force !== true || ((vmFlags & VM_HUGETLB) !== 0 && !since(k.profile, 6, 14))) return -EFAULT;
   return isCowMapping(vmFlags) ? 0 : -EFAULT;
 }
 

@@ -3,6 +3,7 @@ import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import { hugeBase } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_ANON } from "../page.js";
 import { mkPte, type Pte, pteMkhuge, pteMkuffdWp, pteMkyoung, ptePfn, pteUffdWp } from "../pte.js";
 import { folioRemoveRmapEntire } from "../rmap/rmap.js";
@@ -36,7 +37,8 @@ export function hugetlbWp(k: Kernel, vmf: VmFault): Path<HugetlbWpResult> {
 
 function* wp(k: Kernel, vmf: VmFault): Path<HugetlbWpResult> {
   if (!vmf.unshare && pteUffdWp(vmf.origPte)) return { result: 0, upgrade: 0 };
-  if (!vmf.unshare && !vmf.has(VM_WRITE)) return { result: VM_FAULT_SIGSEGV, upgrade: 0 };
+  // FOLL_FORCE may break sharing of hugetlb since v6.14; the entry stays read-only.
+  if (!vmf.unshare && !vmf.has(VM_WRITE) && !since(k.profile, 6, 14)) return { result: VM_FAULT_SIGSEGV, upgrade: 0 };
   if (vmf.has(VM_MAYSHARE)) return { result: 0, upgrade: yield* setHugePtepWritable(k, vmf) };
   const page = ptePfn(vmf.origPte);
   const decision = yield step("folio_mapcount", () => {
@@ -47,7 +49,7 @@ function* wp(k: Kernel, vmf: VmFault): Path<HugetlbWpResult> {
     k.pages.setAnonExclusive(page, true);
     return REUSE;
   });
-  if (decision === REUSE) return { result: 0, upgrade: vmf.unshare ? 0 : yield* setHugePtepWritable(k, vmf) };
+  if (decision === REUSE) return { result: 0, upgrade: vmf.unshare || !vmf.has(VM_WRITE) ? 0 : yield* setHugePtepWritable(k, vmf) };
   return { result: yield* copy(k, vmf, page), upgrade: 0 };
 }
 
