@@ -16,6 +16,7 @@ export type { Change } from "./counterexample/snapshot.js";
 export { type TableOptions, toTable } from "./counterexample/table.js";
 
 // Models to measure and to learn from
+export { asidAllocator, type AsidAllocatorOptions } from "./models/asid-allocator.js";
 export { upgradeProtocol, type UpgradeProtocolOptions } from "./models/upgrade-protocol.js";
 
 // Litmus tests

@@ -19,7 +19,7 @@ import {
 } from "./values.js";
 
 /** Reasons of a fault, in the order they are checked. */
-export const FAULTS = ["Translation", "AccessFlag", "Permission"] as const;
+const FAULTS = ["Translation", "AccessFlag", "Permission"] as const;
 
 const TRANSLATION = 0;
 const ACCESS_FLAG = 1;
