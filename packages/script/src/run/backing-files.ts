@@ -1,4 +1,4 @@
-import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, type Kernel, PG_ALLOCATED, PG_DEVICE, PG_DIRTY, PG_LRU, PG_UPTODATE, sysFsync, type Thread } from "@mmu-notifier/core";
+import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, type Kernel, PG_ALLOCATED, PG_DEVICE, PG_UPTODATE, sysFsync, sysPwrite, type Thread } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { FileKind } from "../ops/op.js";
 import type { ScriptState } from "./script-state.js";
@@ -55,16 +55,7 @@ export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, ki
     state.setFile(name, row);
     return row;
   });
-  for (let index = 0; index < written; index++) {
-    yield step("pwrite64", () => {
-      const pfn = k.pages.alloc(0, PG_UPTODATE | PG_LRU | PG_DIRTY);
-      k.pages.setContent(pfn, filled(index));
-      k.pages.setMapping(pfn, k.files.inode(file));
-      k.pages.setIndex(pfn, index);
-      k.files.setCached(k.files.inode(file), index, pfn);
-      return 0;
-    });
-  }
+  for (let index = 0; index < written; index++) yield* sysPwrite(k, t, file, index * PAGE, filled(index));
 }
 
 /** A DAX file is its blocks: frames of device memory, in huge runs where the file is large enough. */

@@ -3,8 +3,7 @@ import type { Op } from "../ops/op.js";
 import type { Script } from "../script.js";
 
 const UFFD = 1;
-const UFFD_MODE = 2;
-const NOTIFIER = 3;
+const NOTIFIER = 2;
 const FIXED_WORDS = 4;
 const CHILD_WORDS = 2;
 
@@ -42,12 +41,15 @@ export class ScriptState {
   readonly #at: number;
   readonly #names: readonly string[];
   readonly #children: number;
+  /** The script opens a userfaultfd itself. */
+  readonly opensUffd: boolean;
   readonly #pins: Vectors;
   readonly #pinned: number;
 
   constructor(memory: Memory, script: Script) {
     this.#names = fileNames(script);
     this.#children = script.children;
+    this.opensUffd = script.statements.some(({ op }) => op.kind === "uffd");
     const words = FIXED_WORDS + this.#children * CHILD_WORDS + this.#names.length;
     const stride = words + (words % 2);
     this.#segment = memory.segment("script", stride, 1);
@@ -67,15 +69,6 @@ export class ScriptState {
 
   setUffd(uffd: number): void {
     this.#set(UFFD, uffd);
-  }
-
-  /** Features that the context was asked for. */
-  get uffdMode(): number {
-    return this.#get(UFFD_MODE);
-  }
-
-  setUffdMode(mode: number): void {
-    this.#set(UFFD_MODE, mode);
   }
 
   /** The process's own notifier: its subscription, or 0. */

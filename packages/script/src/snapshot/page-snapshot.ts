@@ -13,6 +13,7 @@ import {
   type Pte,
   PTE_UFFD_WP,
   ptePresent,
+  ptePfn,
   pteUffdWp,
   SWP_MARKER_GUARD,
   SWP_MARKER_UFFD_WP,
@@ -112,7 +113,11 @@ export class PageSnapshots {
 
   #flags(pte: Pte, level: number, pfn: number): number {
     const huge = level > 0 ? H : 0;
-    if (!ptePresent(pte)) return isSwapPte(pte) ? S | huge | this.#markerFlags(pte) : 0;
+    if (!ptePresent(pte)) {
+      if (!isSwapPte(pte)) return 0;
+      // pagemap calls the marker of a small page swapped out, that of a hugetlb page not.
+      return (huge !== 0 && isPteMarker(pte) ? huge : S | huge) | this.#markerFlags(pte);
+    }
     const { pages } = this.#kernel;
     const wp = pteUffdWp(pte) ? W : 0;
     if (this.#isZero(pfn)) return P | Z | wp | (level > 0 ? F | H : 0);
@@ -121,7 +126,8 @@ export class PageSnapshots {
     const anon = (head & PG_ANON) !== 0;
     let flags = P | huge | wp;
     if (!anon) flags |= F;
-    if (pages.totalMapcount(pfn) === 1) flags |= X;
+    // For a huge entry pagemap asks about the first page of the block and says it of all.
+    if (pages.totalMapcount(level > 0 ? ptePfn(pte) : pfn) === 1) flags |= X;
     if ((head & PG_KSM) !== 0) flags |= K;
     if ((head & (PG_HEAD | PG_HUGETLB)) === PG_HEAD) flags |= T;
     if ((head & PG_UNEVICTABLE) !== 0) flags |= U;

@@ -13,7 +13,7 @@ export class PageView {
   readonly count: number;
   /** The leaf entry of each page; 0 for none. The entry of a huge leaf is repeated. */
   readonly pte: Int32Array;
-  /** Level of the leaf: 0 pte, 1 pmd, -1 none. */
+  /** Level at which the walk ends: 0 in a last-level table (whose entry may be empty), 1 at a huge leaf, -1 above. */
   readonly level: Int8Array;
   /** Frame of each present page; for a huge leaf the frame of the page itself. */
   readonly pfn: Int32Array;
@@ -49,11 +49,11 @@ export class PageView {
       if (pteTable(pmd)) {
         const { i32 } = tables.segment;
         let ptep = tables.ptepIn(ptePfn(pmd), PTE_LEVEL, vpn);
+        level.fill(PTE_LEVEL, at, end);
         for (; at < end; at++, ptep++) {
           const entry = i32[ptep]!;
           if (entry === 0) continue;
           pte[at] = entry;
-          level[at] = PTE_LEVEL;
           pfn[at] = ptePfn(entry);
         }
       } else if (pmd !== 0) {

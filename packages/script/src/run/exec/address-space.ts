@@ -1,4 +1,5 @@
 import {
+  clearRefs,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -17,9 +18,11 @@ import {
   MS_INVALIDATE,
   MS_SYNC,
   sysMadvise,
+  sysMbind,
   sysMincore,
   sysMlock2,
   sysMmap,
+  sysMovePages,
   sysMprotect,
   sysMremap,
   sysMseal,
@@ -130,3 +133,19 @@ export function* rfp({ k, t }: Environment, op: OpOf<"rfp">): Path<Outcome> {
   return counted(yield* sysRemapFilePages(k, t, address(op.start), op.pages * PAGE, 0, op.pgoff));
 }
 
+export function* mbind({ k, t }: Environment, op: OpOf<"mbind">): Path<Outcome> {
+  return counted(yield* sysMbind(k, t, address(op.start), op.pages * PAGE, op.policy === "bind" ? op.node : -1));
+}
+
+export function* movePages({ k, t }: Environment, op: OpOf<"movepages">): Path<Outcome> {
+  const pages = Array.from({ length: op.pages }, (_, i) => address(op.start + i));
+  const status: number[] = [];
+  const result = yield* sysMovePages(k, t, pages, op.node, status);
+  return { ...counted(result), ...(status[0] === undefined ? {} : { status: status[0] }) };
+}
+
+export function* clearrefs({ k, t }: Environment, op: OpOf<"clearrefs">): Path<Outcome> {
+  const result = yield* clearRefs(k, t, op.what);
+  // write(2) returns the bytes that it took: the digits of the number.
+  return result < 0 ? counted(result) : { ret: String(op.what).length };
+}

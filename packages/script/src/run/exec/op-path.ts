@@ -7,6 +7,7 @@ import type { Environment } from "./environment.js";
 import * as files from "./files.js";
 import * as processes from "./processes.js";
 import * as system from "./system.js";
+import * as userfaultfd from "./userfaultfd.js";
 
 /** The path of an op that the process or a child executes. */
 export function opPath(env: Environment, op: Exclude<Op, { kind: "device-access" }>): Path<Outcome> {
@@ -86,14 +87,53 @@ export function opPath(env: Environment, op: Exclude<Op, { kind: "device-access"
       return system.closeVm(env);
     case "ckvm":
       return system.childVm(env, op);
+    case "mbind":
+      return addressSpace.mbind(env, op);
+    case "movepages":
+      return addressSpace.movePages(env, op);
+    case "clearrefs":
+      return addressSpace.clearrefs(env, op);
+    case "mrelease":
+      return processes.mrelease(env, op);
+    case "uffd":
+      return userfaultfd.open(env, op);
+    case "uffdreg":
+      return userfaultfd.register(env, op);
+    case "uffdunreg":
+      return userfaultfd.unregister(env, op);
+    case "uffdwp":
+      return userfaultfd.writeProtect(env, op);
+    case "uffdzero":
+      return userfaultfd.zeropage(env, op);
+    case "uffdcopy":
+      return userfaultfd.copy(env, op);
+    case "uffdmove":
+      return userfaultfd.move(env, op);
+    case "pscan":
+      return userfaultfd.scan(env, op);
+    case "exclusive":
+      return system.exclusive(env, op);
+    case "migratevma":
+      return system.migrate(env, op);
+    case "ksmrun":
+      return system.ksmd(env);
+    case "ksm":
+      return system.ksm(env, op);
+    case "khuge":
+      return system.khugepaged(env);
+    case "swapoff":
+      return system.swap(env, false);
+    case "swapon":
+      return system.swap(env, true);
+    case "sync":
+      return system.sync(env);
+    case "drop":
+      return system.drop(env);
+    case "spin":
+      return system.spin(env, op);
+    case "sysfs":
+      return system.sysfs(env, op);
     case "wait":
       return system.timePasses();
-    default:
-      return missing();
   }
-}
-
-function* missing(): Path<Outcome> {
-  yield* [];
-  return { err: "ENOSYS" };
 }

@@ -1,4 +1,4 @@
-import { mmput, sysExecve, sysFork } from "@mmu-notifier/core";
+import { mmput, sysExecve, sysFork, sysProcessMrelease } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { OpOf } from "../../ops/op.js";
 import { counted, type Outcome } from "../results.js";
@@ -41,6 +41,11 @@ export function* exec(env: Environment, op: OpOf<"cexec">): Path<Outcome> {
     return 0;
   });
   return { ret: 0 };
+}
+
+export function* mrelease(env: Environment, op: OpOf<"mrelease">): Path<Outcome> {
+  const t = yield* threadOf(env, op.child);
+  return t === undefined ? NO_CHILD : counted(yield* sysProcessMrelease(env.k, t));
 }
 
 export function* exit({ k, t }: Environment): Path<Outcome> {

@@ -1,6 +1,26 @@
-import { EBUSY, ENXIO, sysRegisterBuffers, sysUnregisterBuffers } from "@mmu-notifier/core";
+import {
+  dropCaches,
+  EBUSY,
+  ENXIO,
+  khugepagedScan,
+  ksmRun,
+  ksmUnmergeAll,
+  makeDeviceExclusive,
+  migrateVma,
+  PG_ANON,
+  PG_HEAD,
+  PG_HUGETLB,
+  splitFolio,
+  sysRegisterBuffers,
+  sysSwapoff,
+  sysSwapon,
+  sysSync,
+  sysUnregisterBuffers,
+  userAccess,
+} from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { OpOf } from "../../ops/op.js";
+import { ARENA_PAGE } from "../../script.js";
 import { counted, type Outcome } from "../results.js";
 import { address, type Environment, NO_CHILD, PAGE, threadOf } from "./environment.js";
 
@@ -63,6 +83,79 @@ export function* childVm(env: Environment, op: OpOf<"ckvm">): Path<Outcome> {
     env.state.setChildNotifier(op.child, subscription);
     return 0;
   });
+  return { ret: 0 };
+}
+
+/** A device driver's own number, which its ranges carry. */
+const DEVICE_OWNER = 1;
+
+export function* exclusive({ k, t }: Environment, op: OpOf<"exclusive">): Path<Outcome> {
+  const page = yield* makeDeviceExclusive(k, t, ARENA_PAGE + op.page, DEVICE_OWNER);
+  return page < 0 ? counted(page) : { ret: 0 };
+}
+
+export function* migrate({ k, t }: Environment, op: OpOf<"migratevma">): Path<Outcome> {
+  return counted(yield* migrateVma(k, t, ARENA_PAGE + op.start, ARENA_PAGE + op.start + op.pages, DEVICE_OWNER));
+}
+
+/** ksmd until it has seen everything: pages that gave way to others. */
+export function* ksm({ k, t }: Environment, op: OpOf<"ksm">): Path<Outcome> {
+  return counted(yield* op.what === "merge" ? ksmRun(k, t) : ksmUnmergeAll(k, t));
+}
+
+/** The same by starting ksmd and waiting; writing to its knob returns nothing of interest. */
+export function* ksmd({ k, t }: Environment): Path<Outcome> {
+  yield* ksmRun(k, t);
+  return { ret: 0 };
+}
+
+export function* khugepaged({ k, t }: Environment): Path<Outcome> {
+  yield* khugepagedScan(k, t);
+  return { ret: 0 };
+}
+
+export function* swap({ k, t }: Environment, on: boolean): Path<Outcome> {
+  return counted(yield* on ? sysSwapon(k, t) : sysSwapoff(k, t));
+}
+
+export function* sync({ k, t }: Environment): Path<Outcome> {
+  return counted(yield* sysSync(k, t));
+}
+
+export function* drop({ k, t }: Environment): Path<Outcome> {
+  return counted(yield* dropCaches(k, t));
+}
+
+const SPLIT_HUGE_PAGES = /\/split_huge_pages$/;
+
+/** Knobs whose writing does something at once; others are part of the machine's configuration and are taken without effect. */
+export function* sysfs({ k, t }: Environment, op: OpOf<"sysfs">): Path<Outcome> {
+  if (SPLIT_HUGE_PAGES.test(op.path)) yield* splitAll(k, t.cpu);
+  return { ret: 0 };
+}
+
+/** split_huge_pages_all(): every anonymous compound page that lets itself be split. */
+function* splitAll(k: Environment["k"], cpu: number): Path {
+  const end = yield step("max_pfn", () => k.pages.segment.used);
+  for (let pfn = 1; pfn < end; pfn++) {
+    const huge = yield step("pfn_to_online_page", () => {
+      const flags = k.pages.isLive(pfn) ? k.pages.flags(pfn) : 0;
+      if ((flags & (PG_HEAD | PG_ANON | PG_HUGETLB)) !== (PG_HEAD | PG_ANON)) return 0;
+      k.pages.get(pfn);
+      return 1;
+    });
+    if (huge === 0) continue;
+    yield* splitFolio(k, cpu, pfn);
+    yield step("folio_put", () => {
+      k.pages.put(pfn);
+      return 0;
+    });
+  }
+}
+
+/** One round of accesses; how often they are repeated does not matter to a model without a clock. */
+export function* spin({ k, t, value }: Environment, op: OpOf<"spin">): Path<Outcome> {
+  for (let page = op.start; page < op.start + op.pages; page++) yield* userAccess(k, t, ARENA_PAGE + page, op.write ? "write" : "read", value);
   return { ret: 0 };
 }
 
