@@ -42,13 +42,17 @@ function* mbind(k: Kernel, t: Thread, start: number, length: number, node: numbe
   return error;
 }
 
-/** queue_pages_range(): isolates what is on the wrong node. -EFAULT where nothing is mapped. */
+/**
+ * queue_pages_range(): isolates what is on the wrong node. Holes are -EFAULT, but for the default policy only if there is nothing
+ * else.
+ */
 function* queuePagesRange(k: Kernel, mm: number, start: number, end: number, node: number, folios: number[]): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(mm));
   for (let at = start; at < end; ) {
     const from = at;
-    const vma = yield step("queue_pages_test_walk", () => k.vmas.lookup(list, from));
-    if (vma === 0) return -EFAULT;
+    const vma = yield step("queue_pages_test_walk", () => (node < 0 ? k.vmas.findIntersection(list, from, end) : k.vmas.lookup(list, from)));
+    if (vma === 0) return node < 0 && at > start ? 0 : -EFAULT;
+    at = yield step("vma->vm_start", () => Math.max(from, k.vmas.start(vma)));
     const last = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));
     const skip = yield step("vma_migratable", () => (k.vmas.has(vma, VM_PFNMAP) ? 1 : 0));
     if (skip === 0) yield* queueVma(k, mm, at, last, node, folios);

@@ -4,6 +4,7 @@ import { folioPut } from "../folio.js";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import { splitLockedFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import {
   PG_ANON,
   PG_DIRTY,
@@ -79,7 +80,9 @@ function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Pat
   if (usable === 0) return false;
   if (usable === 1) return true;
   if ((yield* splitLockedFolio(k, cpu, head, true)) !== 0) return false;
-  for (let i = 0; i < usable - 1; i++) queue.splice(i, 0, head + 1 + i);
+  const parts = Array.from({ length: usable - 1 }, (_, i) => head + 1 + i);
+  // The list is taken from its tail; since v6.15 the parts are put there in ascending order.
+  queue.unshift(...(since(k.profile, 6, 15) ? parts.reverse() : parts));
   return true;
 }
 

@@ -1,17 +1,17 @@
 import type { Kernel } from "../kernel.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
-import { isPteMarker, isSwapPte, type Pte, pteHugeLeaf, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, SWP_HWPOISON, SWP_SWAP, swpOffset, swpType } from "../pte.js";
+import { isMigrationEntry, isPteMarker, isSwapPte, type Pte, pteHugeLeaf, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, SWP_HWPOISON, SWP_SWAP, swpOffset, swpType } from "../pte.js";
 
 /** Nothing in the range maps the folio. */
 export const NOT_MAPPED = -1;
 /** Added to a page when a huge entry maps the folio there. */
 export const MAPPED_HUGE = 2 ** 40;
 
-/** The frame that a present entry, or a migration or device entry, is about; 0 for none. */
+/** The frame that a present entry or a device entry maps, or that a migration entry waits for; 0 for none. */
 function frameOf(pte: Pte, migration: boolean): number {
   if (ptePresent(pte)) return migration || pteSpecial(pte) ? 0 : ptePfn(pte);
-  if (!isSwapPte(pte) || isPteMarker(pte) || swpType(pte) === SWP_SWAP || swpType(pte) === SWP_HWPOISON) return 0;
-  return swpOffset(pte);
+  if (!isSwapPte(pte) || isPteMarker(pte) || isMigrationEntry(pte) !== migration) return 0;
+  return swpType(pte) === SWP_SWAP || swpType(pte) === SWP_HWPOISON ? 0 : swpOffset(pte);
 }
 
 /**
