@@ -53,7 +53,14 @@ export { Scheduler, type StepObserver, type Task } from "./scheduler.js";
 export { TaskContext } from "./task-context.js";
 
 // Errors
-export { ContextError, DeadlockError, type ErrorDetails, LockOrderError, MemoryError, MmuNotifierError } from "./errors.js";
+export {
+  ContextError,
+  DeadlockError,
+  type ErrorDetails,
+  LockOrderError,
+  MemoryError,
+  MmuNotifierError,
+} from "./errors.js";
 
 // Names that were mistyped
 export { didYouMean, nearMisses } from "./near-miss.js";

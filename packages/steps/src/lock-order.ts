@@ -36,7 +36,9 @@ export class LockOrder {
         "LOCK_ORDER",
         `task ${task} takes ${taken.name} while it holds ${held.name} (in ${path}), but task ${first!.edge.task} took ${reverse
           .map(({ to }) => to.name)
-          .join(", then ")} while it held ${taken.name} (in ${first!.edge.path}). Take them in one order everywhere, or drop ${held.name} first`,
+          .join(
+            ", then ",
+          )} while it held ${taken.name} (in ${first!.edge.path}). Take them in one order everywhere, or drop ${held.name} first`,
         { task, path, held: held.name, taken: taken.name, otherTask: first!.edge.task, otherPath: first!.edge.path },
       );
     }
@@ -57,7 +59,7 @@ export class LockOrder {
         cameBy.set(next, { from: at, edge });
         if (next === to) {
           const chain: { to: LockClass; edge: Edge }[] = [];
-          for (let c = to; ; ) {
+          for (let c = to; ;) {
             const step = cameBy.get(c)!;
             chain.unshift({ to: c, edge: step.edge });
             if (step.from === from) return chain;

@@ -5,6 +5,8 @@ const USED = 0;
 const LOWEST_FREE = 1;
 const LIVE = 2;
 const HEADER_WORDS = 4;
+/** Words before a segment's rows in a saved state. */
+const STRIDE_WORD = 1;
 
 /**
  * One table of fixed-size rows in a {@link Memory}.
@@ -24,7 +26,10 @@ export class Segment {
 
   constructor(name: string, stride: number, rows: number) {
     if (stride < HEADER_WORDS || stride % 2 !== 0) {
-      throw new MemoryError("MEMORY_STRIDE", `segment ${name}: a row has an even number of words, at least ${HEADER_WORDS}, not ${stride}`);
+      throw new MemoryError(
+        "MEMORY_STRIDE",
+        `segment ${name}: a row has an even number of words, at least ${HEADER_WORDS}, not ${stride}`,
+      );
     }
     this.name = name;
     this.stride = stride;
@@ -74,7 +79,7 @@ export class Segment {
   allocRun(count: number, align: number, mark = 1): number {
     const { stride } = this;
     let first = Math.ceil(this.i32[LOWEST_FREE]! / align) * align;
-    for (let free = 0; free < count; ) {
+    for (let free = 0; free < count;) {
       const row = first + free;
       if (row >= this.i32[USED]! || this.i32[row * stride] === 0) free++;
       else {
@@ -100,7 +105,10 @@ export class Segment {
   free(row: number): void {
     const at = row * this.stride;
     if (row < 1 || row >= this.used || this.i32[at] === 0) {
-      throw new MemoryError("MEMORY_DOUBLE_FREE", `segment ${this.name}: row ${row} is freed but not allocated`, { segment: this.name, row });
+      throw new MemoryError("MEMORY_DOUBLE_FREE", `segment ${this.name}: row ${row} is freed but not allocated`, {
+        segment: this.name,
+        row,
+      });
     }
     this.i32.fill(0, at, at + this.stride);
     if (row < this.i32[LOWEST_FREE]!) this.i32[LOWEST_FREE] = row;
@@ -148,31 +156,46 @@ export class Memory {
   /** Words that {@link save} writes now. */
   get words(): number {
     let words = 0;
-    for (const segment of this.segments) words += segment.words;
+    for (const segment of this.segments) words += STRIDE_WORD + segment.words;
     return words;
   }
 
-  /** Copies the whole state out. */
+  /** Copies the whole state out: for each segment its stride and its rows. */
   save(): Int32Array {
     const state = new Int32Array(this.words);
     let at = 0;
     for (const segment of this.segments) {
-      state.set(segment.i32.subarray(0, segment.words), at);
-      at += segment.words;
+      state[at] = segment.stride;
+      state.set(segment.i32.subarray(0, segment.words), at + STRIDE_WORD);
+      at += STRIDE_WORD + segment.words;
     }
     return state;
   }
 
-  /** Puts a state back that {@link save} of this memory returned. */
+  /**
+   * Puts a state back that {@link save} of this memory returned. Segments that came later are empty again; rows that have become wider
+   * since keep their width.
+   */
   restore(state: Int32Array): void {
     let at = 0;
     for (const segment of this.segments) {
-      const words = state[at + USED]! * segment.stride;
-      segment.reserve(words);
       const before = segment.words;
-      segment.i32.set(state.subarray(at, at + words));
-      if (before > words) segment.i32.fill(0, words, before);
-      at += words;
+      if (at >= state.length) {
+        segment.i32.fill(0, 0, before);
+        segment.i32[USED] = 1;
+        segment.i32[LOWEST_FREE] = 1;
+        continue;
+      }
+      const stride = state[at]!;
+      const rows = state[at + STRIDE_WORD + USED]!;
+      const from = at + STRIDE_WORD;
+      segment.reserve(rows * segment.stride);
+      segment.i32.fill(0, 0, before);
+      if (stride === segment.stride) segment.i32.set(state.subarray(from, from + rows * stride));
+      else
+        for (let row = 0; row < rows; row++)
+          segment.i32.set(state.subarray(from + row * stride, from + (row + 1) * stride), row * segment.stride);
+      at = from + rows * stride;
     }
   }
 
@@ -180,7 +203,9 @@ export class Memory {
   equals(state: Int32Array): boolean {
     if (state.length !== this.words) return false;
     let at = 0;
-    for (const { i32, words } of this.segments) {
+    for (const { i32, stride, words } of this.segments) {
+      if (state[at] !== stride) return false;
+      at += STRIDE_WORD;
       for (let i = 0; i < words; i++) if (i32[i] !== state[at + i]) return false;
       at += words;
     }

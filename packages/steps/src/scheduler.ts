@@ -180,7 +180,8 @@ export class Scheduler {
     const waits = [task, ...this.#tasks.filter((other) => other !== task && other.next !== undefined)].map((other) => {
       const waiting = other === task ? wanted : other.next!;
       const effect = waiting.effect;
-      const holder = effect?.kind === "acquire" ? this.#tasks.find(({ id }) => id === holderOf(effect.lock)) : undefined;
+      const holder =
+        effect?.kind === "acquire" ? this.#tasks.find(({ id }) => id === holderOf(effect.lock)) : undefined;
       return `${other.name} waits in ${other.context.path} for ${waiting.label}${holder === undefined ? "" : `, held by ${holder.name}`}`;
     });
     return new DeadlockError("DEADLOCK", `deadlock: ${waits.join("; ")}`, { task: task.name, waits });

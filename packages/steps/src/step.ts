@@ -5,7 +5,13 @@ import type { Lock } from "./lock.js";
  * shared memory, so a checker works it out once for each local state.
  */
 export type ContextEffect =
-  | { readonly kind: "acquire"; readonly lock: Lock; readonly mode: "read" | "write"; readonly subclass: number; readonly attempt: boolean }
+  | {
+      readonly kind: "acquire";
+      readonly lock: Lock;
+      readonly mode: "read" | "write";
+      readonly subclass: number;
+      readonly attempt: boolean;
+    }
   | { readonly kind: "release"; readonly lock: Lock }
   | { readonly kind: "might-sleep" }
   | { readonly kind: "preempt-disable" }
@@ -35,7 +41,13 @@ export class Step {
   /** Above 0: the result is any of 0 to `choices - 1`, and `run` touches nothing. */
   readonly choices: number;
 
-  constructor(label: string, run: (task: number) => number, ready?: (task: number) => boolean, effect?: ContextEffect, choices = 0) {
+  constructor(
+    label: string,
+    run: (task: number) => number,
+    ready?: (task: number) => boolean,
+    effect?: ContextEffect,
+    choices = 0,
+  ) {
     this.label = label;
     this.run = run;
     this.ready = ready;
@@ -55,12 +67,20 @@ export function step(label: string, run: (task: number) => number): Step {
 }
 
 /** A step that waits until `ready` is true and then runs, in one piece. */
-export function waitFor(label: string, ready: (task: number) => boolean, run: (task: number) => number = nothing): Step {
+export function waitFor(
+  label: string,
+  ready: (task: number) => boolean,
+  run: (task: number) => number = nothing,
+): Step {
   return new Step(label, run, ready, MIGHT_SLEEP_EFFECT);
 }
 
 /** A busy wait: like {@link waitFor}, but allowed where sleeping is not (a queue polled under a spinlock). */
-export function spinUntil(label: string, ready: (task: number) => boolean, run: (task: number) => number = nothing): Step {
+export function spinUntil(
+  label: string,
+  ready: (task: number) => boolean,
+  run: (task: number) => number = nothing,
+): Step {
   return new Step(label, run, ready);
 }
 

@@ -61,7 +61,9 @@ export class TaskContext {
   }
 
   holds(lock: Lock): boolean {
-    return this.#held.some((held) => held.lock === lock || (held.lock.segment === lock.segment && held.lock.at === lock.at));
+    return this.#held.some(
+      (held) => held.lock === lock || (held.lock.segment === lock.segment && held.lock.at === lock.at),
+    );
   }
 
   /**
@@ -74,7 +76,9 @@ export class TaskContext {
     if (effect === undefined) return;
     const sleeps =
       effect.kind === "might-sleep" ||
-      (effect.kind === "acquire" && !effect.attempt && (effect.lock.class.kind === "mutex" || effect.lock.class.kind === "rwsem"));
+      (effect.kind === "acquire" &&
+        !effect.attempt &&
+        (effect.lock.class.kind === "mutex" || effect.lock.class.kind === "rwsem"));
     if (sleeps) this.#checkMaySleep(step.label);
   }
 
@@ -124,11 +128,15 @@ export class TaskContext {
   finish(): void {
     const [left] = this.#held;
     if (left !== undefined) {
-      throw new ContextError("LOCK_LEFT_HELD", `task ${this.task} ended while it held ${left.lock.name}, taken in ${this.#pathOf(left.frame)}. Release it on every way out`, {
-        task: this.task,
-        lock: left.lock.name,
-        path: this.#pathOf(left.frame),
-      });
+      throw new ContextError(
+        "LOCK_LEFT_HELD",
+        `task ${this.task} ended while it held ${left.lock.name}, taken in ${this.#pathOf(left.frame)}. Release it on every way out`,
+        {
+          task: this.task,
+          lock: left.lock.name,
+          path: this.#pathOf(left.frame),
+        },
+      );
     }
   }
 
@@ -142,7 +150,10 @@ export class TaskContext {
   #checkMaySleep(what: string): void {
     if (this.atomic) {
       const spinlock = this.#held.find(({ lock }) => lock.class.kind === "spinlock");
-      const why = spinlock === undefined ? "with preemption off" : `under ${spinlock.lock.name}, taken in ${this.#pathOf(spinlock.frame)}`;
+      const why =
+        spinlock === undefined
+          ? "with preemption off"
+          : `under ${spinlock.lock.name}, taken in ${this.#pathOf(spinlock.frame)}`;
       throw new ContextError(
         "SLEEP_IN_ATOMIC",
         `sleeping function called from invalid context: task ${this.task} in ${this.path} calls ${what} ${why}. Drop the spinlock first`,
@@ -168,7 +179,8 @@ export class TaskContext {
           { task: this.task, path: this.path, lock: lock.name, held: held.lock.name },
         );
       }
-      if (!attempt && !this.#order.knows(held.lock.class, lock.class)) this.#order.record(held.lock.class, lock.class, this.task, this.path);
+      if (!attempt && !this.#order.knows(held.lock.class, lock.class))
+        this.#order.record(held.lock.class, lock.class, this.task, this.path);
     }
     this.#held.push({ lock, mode, frame: this.#frame });
     if (lock.class.kind === "spinlock") this.#spinlocks++;
@@ -177,16 +189,21 @@ export class TaskContext {
   #release(lock: Lock): void {
     for (let i = this.#held.length - 1; i >= 0; i--) {
       const held = this.#held[i]!.lock;
-      if (held !== lock && (held.segment !== lock.segment || held.at !== lock.at || held.class !== lock.class)) continue;
+      if (held !== lock && (held.segment !== lock.segment || held.at !== lock.at || held.class !== lock.class))
+        continue;
       if (i === this.#held.length - 1) this.#held.pop();
       else this.#held.splice(i, 1);
       if (lock.class.kind === "spinlock") this.#spinlocks--;
       return;
     }
-    throw new ContextError("LOCK_NOT_HELD", `task ${this.task} in ${this.path} releases ${lock.name}, which it does not hold`, {
-      task: this.task,
-      path: this.path,
-      lock: lock.name,
-    });
+    throw new ContextError(
+      "LOCK_NOT_HELD",
+      `task ${this.task} in ${this.path} releases ${lock.name}, which it does not hold`,
+      {
+        task: this.task,
+        path: this.path,
+        lock: lock.name,
+      },
+    );
   }
 }

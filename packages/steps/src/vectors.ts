@@ -98,7 +98,11 @@ export class Vectors {
 
   #check(list: number, index: number, bound: number): void {
     if (index < 0 || index >= bound) {
-      throw new MemoryError("MEMORY_INDEX", `list ${list} of ${this.#name}: index ${index} is not below ${bound}`, { list, index, bound });
+      throw new MemoryError("MEMORY_INDEX", `list ${list} of ${this.#name}: index ${index} is not below ${bound}`, {
+        list,
+        index,
+        bound,
+      });
     }
   }
 

@@ -65,7 +65,10 @@ describe("sleeping in atomic context", () => {
     }
 
     expect(error).toBeInstanceOf(ContextError);
-    expect(error).toMatchObject({ code: "SLEEP_IN_ATOMIC", details: { task: "cpu0", path: "__wp_page_copy_user -> mmu_notifier_invalidate_range_start", lock: "ptl 1" } });
+    expect(error).toMatchObject({
+      code: "SLEEP_IN_ATOMIC",
+      details: { task: "cpu0", path: "__wp_page_copy_user -> mmu_notifier_invalidate_range_start", lock: "ptl 1" },
+    });
     expect(String(error)).toContain("sleeping function called from invalid context");
   });
 
@@ -109,7 +112,8 @@ describe("lock order", () => {
     }
     scheduler.run(call("mmu_notifier_register", both(mmap, driver)), "A");
 
-    expect(() => scheduler.run(call("driver_ioctl", both(driver, mmap)), "B")).toThrow(/task B takes mmap_lock while it holds driver mutex \(in driver_ioctl\).*task A.*mmu_notifier_register/,
+    expect(() => scheduler.run(call("driver_ioctl", both(driver, mmap)), "B")).toThrow(
+      /task B takes mmap_lock while it holds driver mutex \(in driver_ioctl\).*task A.*mmu_notifier_register/,
     );
   });
 

@@ -56,27 +56,44 @@ describe("Segment", () => {
 describe("Memory", () => {
   it("restores what it saved, also after growing and shrinking", () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(30), fc.integer()), { maxLength: 60 }), fc.nat(59), (script, cut) => {
-        const memory = new Memory();
-        const tables = [memory.segment("a", 4, 1), memory.segment("b", 6, 1)];
-        let saved = memory.save();
-        script.forEach(([add, pick, value], index) => {
-          const table = tables[pick % 2]!;
-          if (add || table.live === 0) table.i32[table.alloc() * table.stride + 1] = value;
-          else {
-            const live = [...Array(table.used).keys()].filter((row) => table.isLive(row));
-            table.free(live[pick % live.length]!);
-          }
-          if (index === cut) saved = memory.save();
-        });
+      fc.property(
+        fc.array(fc.tuple(fc.boolean(), fc.nat(30), fc.integer()), { maxLength: 60 }),
+        fc.nat(59),
+        (script, cut) => {
+          const memory = new Memory();
+          const tables = [memory.segment("a", 4, 1), memory.segment("b", 6, 1)];
+          let saved = memory.save();
+          script.forEach(([add, pick, value], index) => {
+            const table = tables[pick % 2]!;
+            if (add || table.live === 0) table.i32[table.alloc() * table.stride + 1] = value;
+            else {
+              const live = [...Array(table.used).keys()].filter((row) => table.isLive(row));
+              table.free(live[pick % live.length]!);
+            }
+            if (index === cut) saved = memory.save();
+          });
 
-        memory.restore(saved);
+          memory.restore(saved);
 
-        expect(memory.equals(saved)).toBe(true);
-        expect([...memory.save()]).toEqual([...saved]);
-        for (const table of tables) expect(table.i32.subarray(table.words).every((word) => word === 0)).toBe(true);
-      }),
+          expect(memory.equals(saved)).toBe(true);
+          expect([...memory.save()]).toEqual([...saved]);
+          for (const table of tables) expect(table.i32.subarray(table.words).every((word) => word === 0)).toBe(true);
+        },
+      ),
     );
+  });
+
+  it("empties segments that came after the snapshot", () => {
+    const memory = new Memory();
+    memory.segment("first", 4).alloc();
+    const saved = memory.save();
+    const late = memory.segment("late", 4);
+    late.alloc();
+
+    memory.restore(saved);
+
+    expect(late.live).toBe(0);
+    expect(late.alloc()).toBe(1);
   });
 
   it("sees a single changed word", () => {
@@ -128,7 +145,25 @@ describe("Vectors", () => {
     );
   });
 
-  it("survives a snapshot taken before it grew", () => {
+  it("comes back as it was before its rows grew wider", () => {
+    const memory = new Memory();
+    const vectors = new Vectors(memory, "lists", 2);
+    const list = vectors.create();
+    const other = vectors.create();
+    vectors.insert(list, 0, 7);
+    vectors.insert(other, 0, 8);
+    const saved = memory.save();
+
+    for (let i = 0; i < 20; i++) vectors.insert(list, i, i + 1);
+    memory.restore(saved);
+
+    expect([vectors.length(list), vectors.at(list, 0), vectors.length(other), vectors.at(other, 0)]).toEqual([
+      1, 7, 1, 8,
+    ]);
+    expect(vectors.create()).toBe(other + 1);
+  });
+
+  it("survives a snapshot taken after it grew", () => {
     const memory = new Memory();
     const vectors = new Vectors(memory, "lists", 2);
     const list = vectors.create();

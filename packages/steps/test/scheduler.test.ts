@@ -37,10 +37,14 @@ describe("Scheduler.run", () => {
     scheduler.spawn(
       "smmu",
       function* (): Path {
-        yield waitFor("consume", () => segment.i32[at]! > 0, () => {
-          log.push("consumed");
-          return --segment.i32[at]!;
-        });
+        yield waitFor(
+          "consume",
+          () => segment.i32[at]! > 0,
+          () => {
+            log.push("consumed");
+            return --segment.i32[at]!;
+          },
+        );
       },
       { again: true },
     );
@@ -82,7 +86,9 @@ describe("Scheduler.run", () => {
     }
 
     expect(error).toBeInstanceOf(DeadlockError);
-    expect((error as Error).message).toBe("deadlock: main waits in main_fn for mutex_lock(b), held by other; other waits in other_fn for a reply that never comes");
+    expect((error as Error).message).toBe(
+      "deadlock: main waits in main_fn for mutex_lock(b), held by other; other waits in other_fn for a reply that never comes",
+    );
   });
 
   it("shows every step to the observer with the functions it is in", () => {
