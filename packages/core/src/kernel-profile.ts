@@ -52,6 +52,10 @@ export interface KernelProfile {
   readonly mprotectGathers: boolean;
   /** mprotect takes runs of entries out and in at once, so that arm64 does not fold them again: since v6.17. */
   readonly mprotectBatches: boolean;
+  /** mprotect and mremap of hugetlb collect what they changed in a gather of their own (late stable releases of every recorded kernel; not the v6.4 that was read). */
+  readonly hugetlbGathers: boolean;
+  /** x86's pmd_modify() loses the dirty bit of a huge entry: seen on v6.12. */
+  readonly x86PmdModifyDropsDirty: boolean;
   /** Boundaries that cut mprotect's ranges: change_pmd_range() up to v6.10, change_pud_range() since v6.11. */
   readonly mprotectRangeLevel: "pmd" | "pud";
   /** Event of unmap_hugepage_range() (truncation, hole punch): UNMAP up to v6.2, CLEAR since v6.3. */

@@ -1,7 +1,6 @@
 import { call, downWrite, type Path, spinLock, spinUnlock, step, upWrite } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
-import { since } from "../kernel-profile.js";
 import { PMD_LEVEL, type Ptep } from "../page-table.js";
 import { ptePresent } from "../pte.js";
 import { changedEntry, changedNonPresent, wpUsesMarkers } from "../protect/change-entry.js";
@@ -26,7 +25,7 @@ export function hugetlbChangeProtection(
 }
 
 function* protect(k: Kernel, cpu: number, mm: number, vma: number, start: number, end: number, change: ChangeProtection): Path<number> {
-  const gathers = since(k.profile, 6, 18);
+  const gathers = k.profile.hugetlbGathers;
   const tlb = gathers ? yield* tlbGatherMmu(k, cpu, mm) : undefined;
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_VMA" } as const;
   yield* k.bus.invalidateRangeStart(range);

@@ -8,6 +8,7 @@ import { since } from "../kernel-profile.js";
 import { madviseCollapse } from "../khugepaged/madvise-collapse.js";
 import { madviseCold } from "../reclaim/madvise-cold.js";
 import { madvisePageout } from "../reclaim/madvise-pageout.js";
+import { afterLeaf } from "../syscalls/populate.js";
 import type { Thread } from "../thread.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { VM_IO, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_PFNMAP, VM_READ, VM_SEALED, VM_SHARED, VM_WRITE } from "../vma.js";
@@ -216,9 +217,10 @@ function* madviseRemove(k: Kernel, t: Thread, vma: number, start: number, end: n
 /** madvise_populate(): prefaults the range for reading or writing; stops at the first page that does not come. */
 function* madvisePopulate(k: Kernel, t: Thread, from: number, to: number, write: boolean): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let vpn = from; vpn < to; vpn++) {
+  for (let vpn = from; vpn < to; ) {
+    const here = vpn;
     const error = yield step("check_vma_flags", () => {
-      const vma = k.vmas.lookup(list, vpn);
+      const vma = k.vmas.lookup(list, here);
       if (vma === 0) return -ENOMEM;
       if (k.vmas.has(vma, VM_IO | VM_PFNMAP)) return -EINVAL;
       return k.vmas.has(vma, write ? VM_WRITE : VM_READ) ? 0 : -EINVAL;
@@ -227,6 +229,7 @@ function* madvisePopulate(k: Kernel, t: Thread, from: number, to: number, write:
     const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write });
     if (page === -EHWPOISON || page === -ENOMEM) return page;
     if (page < 0) return -EFAULT;
+    vpn = yield* afterLeaf(k, t.mm, vpn);
   }
   return 0;
 }

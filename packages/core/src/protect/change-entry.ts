@@ -7,6 +7,8 @@ import {
   isSwapPte,
   mkSwp,
   type Pte,
+  PTE_DIRTY,
+  PTE_HUGE,
   PTE_UFFD_WP,
   pteClearUffdWp,
   pteMkuffdWp,
@@ -24,7 +26,7 @@ import {
   swpType,
 } from "../pte.js";
 import { UFFD_FEATURE_WP_UNPOPULATED } from "../userfaultfd.js";
-import { VM_UFFD_WP } from "../vma.js";
+import { VM_HUGETLB, VM_UFFD_WP } from "../vma.js";
 import { canChangeWritable, type ChangeProtection } from "./change-flags.js";
 
 /** userfaultfd_wp_use_markers(): write protection covers what is not populated. Inside a step. */
@@ -37,12 +39,24 @@ export function wpUsesMarkers(k: Kernel, vma: number): boolean {
 
 /** A present entry with new rights, as change_pte_range() and change_huge_pmd() make it. Inside a step. */
 export function changedEntry(k: Kernel, before: Pte, change: ChangeProtection): Pte {
+  return writableIfAllowed(k, modifiedEntry(k, before, change), change);
+}
+
+/** {@link changedEntry} without the upgrade to writable. */
+export function modifiedEntry(k: Kernel, before: Pte, change: ChangeProtection): Pte {
+  const huge = (before & PTE_HUGE) !== 0 && (change.vmFlags & VM_HUGETLB) === 0;
   let pte = k.pte.modify(before, change.newprot);
+  if (huge && k.profile.x86PmdModifyDropsDirty && k.arch.writeEncoding === "direct") pte &= ~PTE_DIRTY;
   if (change.uffdWp) pte = pteMkuffdWp(k.pte.wrprotect(pte));
   else if (change.uffdWpResolve) pte = pteClearUffdWp(pte);
   else if ((pte & PTE_UFFD_WP) !== 0 && since(k.profile, 6, 4)) pte = k.pte.wrprotect(pte);
-  if (change.tryChangeWritable && !pteWrite(pte) && canChangeWritable(k, change, pte)) pte = k.pte.mkwrite(pte);
   return pte;
+}
+
+function writableIfAllowed(k: Kernel, pte: Pte, change: ChangeProtection): Pte {
+  // Huge entries are looked at since v6.2 only.
+  if (!change.tryChangeWritable || pteWrite(pte) || ((pte & PTE_HUGE) !== 0 && !since(k.profile, 6, 2))) return pte;
+  return canChangeWritable(k, change, pte) ? k.pte.mkwrite(pte) : pte;
 }
 
 /** A non-present or empty entry, as change_pte_range() changes it; the same when nothing changes. Inside a step. */

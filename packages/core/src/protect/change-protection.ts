@@ -3,19 +3,34 @@ import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { hugetlbChangeProtection } from "../hugetlb/change-protection.js";
 import type { Kernel } from "../kernel.js";
-import { PMD_LEVEL, PTE_LEVEL, PUD_LEVEL } from "../page-table.js";
-import { type Pte, pteNone, ptePresent, pteTable } from "../pte.js";
-import { contpteTryUnfold } from "../tlb/contpte.js";
+import { PMD_LEVEL, PTE_LEVEL, type Ptep, PUD_LEVEL } from "../page-table.js";
+import {
+  PFN_SHIFT,
+  type Pte,
+  PTE_AF,
+  PTE_CONT,
+  PTE_FLAGS_MASK,
+  pteMkold,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  pteWrite,
+  pteYoung,
+} from "../pte.js";
+import { contpteTryFold, contpteTryUnfold, contpteTryUnfoldPartial, setPtes } from "../tlb/contpte.js";
 import { flushTlbRange } from "../tlb/flush.js";
 import type { MmuGather } from "../tlb/mmu-gather.js";
 import { pmdpInvalidateAd, pteNeedsFlush, setPteAt } from "../tlb/ptep.js";
 import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_HUGETLB } from "../vma.js";
-import { changedEntry, changedNonPresent, touchesEntry, wpUsesMarkers } from "./change-entry.js";
+import { changedEntry, changedNonPresent, modifiedEntry, touchesEntry, wpUsesMarkers } from "./change-entry.js";
 import type { ChangeProtection } from "./change-flags.js";
 
 const NONE_LEFT = -1;
+const ONE_PAGE = 1 << PFN_SHIFT;
 const PMD_NONE = 0;
 const PMD_TABLE = 1;
 const PMD_HUGE = 2;
@@ -184,20 +199,77 @@ function* changePteRange(walk: Walk, start: number, end: number): Path<number> {
     if (offset === NONE_LEFT) break;
     const vpn = from + offset;
     const ptep = first + (vpn - start);
-    yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
-    const before = yield step("ptep_modify_prot_start", () => {
-      const pte = k.tables.get(ptep);
-      if (ptePresent(pte)) k.tables.set(ptep, 0);
-      return pte;
-    });
-    const after = yield step("pte_modify", () =>
-      ptePresent(before) ? changedEntry(k, before, change) : changedNonPresent(k, vma, before, change),
-    );
-    yield setPteAt(k, mm, vpn, ptep, after);
-    if (ptePresent(before) && k.profile.mprotectGathers && pteNeedsFlush(k, before, after)) tlb.changePage(vpn);
-    changed++;
-    at = vpn + 1;
+    const run = yield step("mprotect_folio_pte_batch", () => (k.profile.mprotectBatches ? folioPteBatch(k, ptep, end - vpn) : 1));
+    if (run > 1) yield* changeRun(walk, vpn, ptep, run);
+    else yield* changePte(walk, vpn, ptep);
+    changed += run;
+    at = vpn + run;
   }
   yield spinUnlock(ptl);
   return changed;
+}
+
+/** One entry: present ones are missing for a moment. */
+function* changePte({ k, cpu, tlb, vma, change }: Walk, vpn: number, ptep: Ptep): Path {
+  const { mm } = tlb;
+  yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
+  const before = yield step("ptep_modify_prot_start", () => {
+    const pte = k.tables.get(ptep);
+    if (ptePresent(pte)) k.tables.set(ptep, 0);
+    return pte;
+  });
+  const after = yield step("pte_modify", () =>
+    ptePresent(before) ? changedEntry(k, before, change) : changedNonPresent(k, vma, before, change),
+  );
+  yield setPteAt(k, mm, vpn, ptep, after);
+  yield* contpteTryFold(k, cpu, mm, vpn, ptep);
+  if (ptePresent(before) && k.profile.mprotectGathers && pteNeedsFlush(k, before, after)) tlb.changePage(vpn);
+}
+
+/** Entries that are taken out and put back together: those of one large folio in a row, alike but for young and dirty. Inside a step. */
+function folioPteBatch(k: Kernel, ptep: Ptep, most: number): number {
+  const first = k.tables.get(ptep);
+  if (!ptePresent(first) || pteSpecial(first) || k.pages.order(ptePfn(first)) === 0) return 1;
+  const head = k.pages.head(ptePfn(first));
+  const alike = (pte: Pte): Pte => pteMkold(k.pte.mkclean(pte)) & ~PTE_CONT & PTE_FLAGS_MASK;
+  let run = 1;
+  for (; run < most; run++) {
+    const pte = k.tables.get(ptep + run);
+    if (!ptePresent(pte) || ptePfn(pte) !== ptePfn(first) + run || alike(pte) !== alike(first)) break;
+    if (k.pages.head(ptePfn(pte)) !== head) break;
+  }
+  return run;
+}
+
+/** modify_prot_start_ptes() and its commit: a whole run, young and dirty if any of it was. */
+function* changeRun({ k, cpu, tlb, change }: Walk, vpn: number, ptep: Ptep, run: number): Path {
+  const { mm } = tlb;
+  yield* contpteTryUnfoldPartial(k, cpu, mm, vpn, ptep, run);
+  const before = yield step("modify_prot_start_ptes", () => {
+    let pte = k.tables.get(ptep) & ~PTE_CONT;
+    for (let i = 0; i < run; i++) {
+      const entry = k.tables.get(ptep + i);
+      if (k.pte.dirty(entry)) pte = k.pte.mkdirty(pte);
+      if (pteYoung(entry)) pte |= PTE_AF;
+      k.tables.set(ptep + i, 0);
+    }
+    return pte;
+  });
+  const plain = yield step("pte_modify", () => modifiedEntry(k, before, change));
+  for (let i = 0; i < run; ) {
+    const first = i;
+    const writable = change.tryChangeWritable && !pteWrite(plain);
+    const length = writable ? yield step("page_anon_exclusive_batch", () => exclusiveRun(k, ptePfn(plain) + first, run - first)) : run - first;
+    const after = yield step("can_change_pte_writable", () => changedEntry(k, before + first * ONE_PAGE, change));
+    yield* setPtes(k, cpu, mm, vpn + first, ptep + first, after, length);
+    if (k.profile.mprotectGathers && pteNeedsFlush(k, before + first * ONE_PAGE, after)) tlb.changePage(vpn + first, length);
+    i += length;
+  }
+}
+
+/** Pages from `pfn` on that are all exclusive, or all not. Inside a step. */
+function exclusiveRun(k: Kernel, pfn: number, most: number): number {
+  let run = 1;
+  while (run < most && k.pages.anonExclusive(pfn + run) === k.pages.anonExclusive(pfn)) run++;
+  return run;
 }

@@ -37,9 +37,19 @@ export function* populateVma(k: Kernel, t: Thread, start: number, end: number, f
   if ((flags & VM_LOCKONFAULT) !== 0 && (flags & VM_LOCKED) !== 0) return 0;
   const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   const force = (flags & VM_ACCESS_FLAGS) !== 0;
-  for (let vpn = start; vpn < end; vpn++) {
+  for (let vpn = start; vpn < end; ) {
     const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write, force });
     if (page < 0) return page;
+    vpn = yield* afterLeaf(k, t.mm, vpn);
   }
   return 0;
+}
+
+/** The page after the leaf that maps `vpn`: __get_user_pages() takes a huge one in one go when nobody wants the pages. */
+export function* afterLeaf(k: Kernel, mm: number, vpn: number): Path<number> {
+  return yield step("page_mask", () => {
+    const leaf = k.tables.leaf(k.mms.pgd(mm), vpn);
+    const span = leaf === 0 ? 1 : k.tables.span[k.tables.levelOf(leaf)]!;
+    return vpn - (vpn % span) + span;
+  });
 }
