@@ -10,7 +10,7 @@ export function cpuSeconds(run) {
 }
 
 /** Repeats `run` (which returns how many things it did) and prints the median rate; `prepare` is not timed. */
-export function report({ repetitions = 9, warmUp = 4, prepare = () => {}, run, counters = () => "" }) {
+export function report({ repetitions = 9, warmUp = 4, prepare = () => {}, run, counters = () => "", note = () => "" }) {
   const rates = [];
   for (let i = 0; i < repetitions; i++) {
     prepare();
@@ -18,5 +18,5 @@ export function report({ repetitions = 9, warmUp = 4, prepare = () => {}, run, c
     const seconds = cpuSeconds(() => (work = run()));
     if (i >= warmUp) rates.push(work / seconds / 1e6);
   }
-  console.log(JSON.stringify({ rate: median(rates), counters: counters() }));
+  console.log(JSON.stringify({ rate: median(rates), counters: counters(), note: note() }));
 }

@@ -45,6 +45,7 @@ export { MachineMemory } from "./tlb/machine-memory.js";
 export { replayFile, traceFormat, type TraceFormat } from "./replay-file.js";
 export { replayProgram } from "./replay-program.js";
 export { replayPages } from "./replay-pages.js";
+export { PageReplay } from "./page-replay.js";
 export { REPLAY_ARCH, REPLAY_KERNEL, type ReplayDrivers, type ReplayOptions, type ReplayProgress } from "./options.js";
 export { type DevicePolicy, WINDOW } from "./program/replay-devices.js";
 

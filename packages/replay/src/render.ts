@@ -38,16 +38,18 @@ function programLines(report: ProgramReport): string[] {
     `notifications against the trace: ${agreementText(agreement)}`,
     ...recorded.flatMap(processLines),
     ...report.devices.flatMap(deviceLines),
+    ...errorLines(report.driverErrors),
     ...(report.upgradeEvent === undefined ? [] : upgradeLines(report.upgradeEvent)),
   ];
 }
 
-function pageLines({ trace, kernel, arch, accesses, tlb, notifications, devices }: PageReport): string[] {
+function pageLines({ trace, kernel, arch, accesses, tlb, notifications, devices, driverErrors }: PageReport): string[] {
   return [
     `${trace}: ${accesses} accesses, on ${kernel} (${arch})`,
     `TLB: ${tlb.l1Hits} L1 hits, ${tlb.l2Hits} L2 hits, ${tlb.walks} walks, ${tlb.faults} faults, ${tlb.upgrades} writes to read-only pages`,
     `notifications of the model: ${counts(notifications)}`,
     ...devices.flatMap(deviceLines),
+    ...errorLines(driverErrors),
   ];
 }
 
@@ -81,6 +83,12 @@ function deviceLines({ name, delivered, filtered, livelocks, costs }: DeviceRepo
     `  commands: ${counts(costs.commands)}; syncs ${syncs}`,
     `  hits ${hits}, misses ${misses}, evictions ${evictions}, refills ${refills}, faults ${faults}${livelocks === 0 ? "" : `, accesses that never end ${livelocks}`}`,
   ];
+}
+
+/** The first of them: a driver that throws does it again and again. */
+function errorLines(errors: readonly string[]): string[] {
+  if (errors.length === 0) return [];
+  return ["", `${errors.length} errors in drivers, the first:`, `  ${errors[0]}`];
 }
 
 function upgradeLines({ kernel, withEvent, events, others, devices }: UpgradeReport): string[] {

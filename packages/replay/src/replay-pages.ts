@@ -1,11 +1,8 @@
+import type { ReplayOptions } from "./options.js";
+import { PageReplay } from "./page-replay.js";
+import type { PageReport } from "./program/report.js";
 import { sourceName, type TraceSource } from "./read/chunks.js";
 import { readPageTrace } from "./read/page-trace.js";
-import type { ReplayOptions } from "./options.js";
-import { ReplayDevices } from "./program/replay-devices.js";
-import { recordStarts } from "./program/trace-recorder.js";
-import type { PageReport } from "./program/report.js";
-import { driversOf, profileOf, replayMachine } from "./replay-machine.js";
-import { MachineMemory } from "./tlb/machine-memory.js";
 import { RegionTable } from "./tlb/region-table.js";
 import { createTlbReplay } from "./tlb/tlb-replay.js";
 
@@ -17,24 +14,16 @@ import { createTlbReplay } from "./tlb/tlb-replay.js";
  * @public
  */
 export async function replayPages(source: TraceSource, options: ReplayOptions = {}): Promise<PageReport> {
-  const machine = replayMachine(options, profileOf(options));
-  const space = machine.createProcess({ name: "program" });
-  const devices = new ReplayDevices(machine, driversOf(options), options.policy ?? "follow");
-  devices.attach(space);
-  const notifications: Record<string, number> = {};
-  recordStarts(space, ({ event = "?" }) => (notifications[event] = (notifications[event] ?? 0) + 1));
   const regions = new RegionTable(sourceName(source));
-  const memory = new MachineMemory(machine, space, regions, (vpn, write) => devices.follow(space, vpn, write));
+  const replay = new PageReplay(regions, options);
+  const { machine, memory, notifications } = replay;
   const tlb = createTlbReplay(memory);
-  memory.connect(tlb);
+  replay.connect(tlb);
   let bytesRead = 0;
   let accesses = 0;
-  const parts = readPageTrace(source, {
-    regions,
-    instructions: options.instructions ?? false,
-    onRead: (progress) => (bytesRead = progress.bytesRead),
-  });
-  for await (const { keys, counts, length, call } of parts) {
+  const onRead = (progress: { readonly bytesRead: number }): number => (bytesRead = progress.bytesRead);
+  for await (const part of readPageTrace(source, { regions, instructions: options.instructions ?? false, onRead })) {
+    const { keys, counts, length, call } = part;
     tlb.runRuns(keys, counts, length);
     for (let i = 0; i < length; i++) accesses += counts[i]!;
     if (call !== undefined && call.result >= 0) memory.systemCall(call.name, call.args);
@@ -49,6 +38,7 @@ export async function replayPages(source: TraceSource, options: ReplayOptions = 
     accesses,
     tlb: tlb.counters,
     notifications,
-    devices: devices.report(notifications),
+    devices: replay.devices(),
+    driverErrors: machine.driverErrors.map(({ message }) => message),
   };
 }

@@ -25,7 +25,11 @@ export async function replayProgram(source: TraceSource, options: ReplayOptions 
   return { ...report, upgradeEvent: await compareUpgrades(report, source, options) };
 }
 
-async function compareUpgrades(report: ProgramReport, source: TraceSource, options: ReplayOptions): Promise<UpgradeReport> {
+async function compareUpgrades(
+  report: ProgramReport,
+  source: TraceSource,
+  options: ReplayOptions,
+): Promise<UpgradeReport> {
   const { without, withEvent } = upgradeKernels();
   const before = report.kernel === without.name ? report : await replayOn(without, source, options);
   const after = await replayOn(withEvent, source, options);
@@ -68,6 +72,7 @@ async function replayOn(profile: KernelProfile, source: TraceSource, options: Re
     upgrades: replay.upgrades,
     lateReleases: replay.processes.released,
     devices: devices.report(replay.notifications),
+    driverErrors: machine.driverErrors.map(({ message }) => message),
   };
 }
 

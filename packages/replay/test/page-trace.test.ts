@@ -60,7 +60,7 @@ test.each([
   if (line !== 0) await expect(done).rejects.toBeInstanceOf(TraceError);
 });
 
-test("chunks may cut lines anywhere", async () => {
+test("chunks may cut lines anywhere", { timeout: 60_000 }, async () => {
   const line = fc
     .tuple(fc.constantFrom("L", "S", "M", "I"), fc.nat({ max: 0xffffff }), fc.integer({ min: 1, max: 999999999 }))
     .map(([kind, page, count]) => ({ kind, page, count }));
@@ -79,7 +79,7 @@ test("chunks may cut lines anywhere", async () => {
   );
 });
 
-test("the shipped page trace gives the counters that the C program gives", async () => {
+test("the shipped page trace gives the counters that the C program gives", { timeout: 60_000 }, async () => {
   const parts: { keys: Int32Array; counts: Int32Array }[] = [];
   for await (const { keys, counts, length } of readPageTrace(shippedTraces.helloPages)) {
     parts.push({ keys: keys.slice(0, length), counts: counts.slice(0, length) });

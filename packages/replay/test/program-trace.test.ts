@@ -99,7 +99,7 @@ test("a missing file, a damaged file and a cut file say so", async () => {
   await expect(records({ name: "damaged.gz", bytes: damaged })).rejects.toBeInstanceOf(TraceError);
 });
 
-test("the shipped program traces read to their last line", async () => {
+test("the shipped program traces read to their last line", { timeout: 60_000 }, async () => {
   const counts = await Promise.all(
     [shippedTraces.snapshot, shippedTraces.mmapdb4k, shippedTraces.git].map(
       async (path) => (await records(path)).length,
@@ -115,7 +115,7 @@ test("gzip, plain text and cuts of any size give the same records", async () => 
   expect(await records({ name: "again", bytes: gzipSync(plain) })).toEqual(expected);
 });
 
-test("no input brings anything but a TraceError", async () => {
+test("no input brings anything but a TraceError", { timeout: 60_000 }, async () => {
   const lines = gunzipSync(readFileSync(shippedTraces.git)).toString("latin1").split("\n");
   const mutated = fc
     .tuple(

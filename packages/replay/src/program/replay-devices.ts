@@ -15,7 +15,7 @@ import type { DeviceReport } from "./report.js";
 export type DevicePolicy = "follow" | "idle";
 
 /** Pages that a device keeps coming back to. */
-export const WINDOW = 8;
+export const WINDOW = 4;
 
 /** What a driver said when it was bound. */
 interface Declared {

@@ -99,6 +99,8 @@ export interface ProgramReport {
   /** Pages of recorded processes that became writable in place, by the place in the kernel that did it. */
   readonly upgrades: Readonly<Record<string, number>>;
   readonly devices: readonly DeviceReport[];
+  /** What code of drivers threw; their figures say nothing then. */
+  readonly driverErrors: readonly string[];
   /** Absent when not asked for. */
   readonly upgradeEvent?: UpgradeReport;
 }
@@ -118,6 +120,7 @@ export interface PageReport {
   /** Starts of invalidations that the kernel sent, by event. */
   readonly notifications: Readonly<Record<string, number>>;
   readonly devices: readonly DeviceReport[];
+  readonly driverErrors: readonly string[];
 }
 
 /** What {@link replayFile} returns. */

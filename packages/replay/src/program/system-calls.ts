@@ -4,8 +4,11 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_SHARED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
+  PROT_READ,
+  PROT_WRITE,
   sysBrk,
   sysMadvise,
   sysMmap,
@@ -18,6 +21,8 @@ import {
 import type { Path } from "@mmu-notifier/steps";
 import type { CallRecord } from "../read/trace-record.js";
 import type { BackingFiles } from "./backing-files.js";
+
+const PAGE = 4096;
 
 /** A system call of a trace with what it returned. */
 export interface FinishedCall {
@@ -68,6 +73,13 @@ function mremap({ k, t }: CallContext, args: readonly number[], result: number):
   return sysMremap(k, t, old, oldLength, newLength, stayed, target);
 }
 
+/** The trace does not say how long a System V segment is: one page, which is what PostgreSQL's lock segment has. */
+function* shmat({ k, t }: CallContext, _args: readonly number[], result: number): Path<number> {
+  if (result < 0) return result;
+  const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+  return yield* sysMmap(k, t, { address: result, length: PAGE, prot: PROT_READ | PROT_WRITE, flags });
+}
+
 const REPLAYS: Readonly<Record<string, Replay>> = {
   mmap,
   mremap,
@@ -75,6 +87,8 @@ const REPLAYS: Readonly<Record<string, Replay>> = {
   mprotect: ({ k, t }, args) => sysMprotect(k, t, at(args, 0), at(args, 1), at(args, 2)),
   madvise: ({ k, t }, args) => sysMadvise(k, t, at(args, 0), at(args, 1), at(args, 2)),
   msync: ({ k, t }, args) => sysMsync(k, t, at(args, 0), at(args, 1), at(args, 2)),
+  shmat,
+  shmdt: ({ k, t }, args) => sysMunmap(k, t, at(args, 0), PAGE),
   brk: ({ k, t }, args) => sysBrk(k, t, at(args, 0)),
 };
 
