@@ -12,6 +12,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
+          setupFiles: ["scripts/test-seed.mjs"],
+          // Nothing is kept in modules, so the files of a worker share them: importing costs more than most tests.
+          isolate: false,
+          // A slow machine must not fail a test.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "scripts/test/**/*.test.mjs"],
           benchmark: { include: ["packages/*/bench/**/*.bench.ts"] },
         },
