@@ -29,7 +29,10 @@ export function testDriver(kind: "listens" | "filters", throws = false): Seconda
       const { mm, walker, notifications, costs } = context;
       const tlb = iotlb(context, { sets: 16, ways: 4, hitPolicy: "fault-from-tlb" });
       return {
-        translation: chain(tlb.stage(() => mm.asid(), walker), walker),
+        translation: chain(
+          tlb.stage(() => mm.asid(), walker),
+          walker,
+        ),
         connection: notifications.pipe(phases("end"), exceptEvents(...filters)).subscribe((notification) => {
           const { start, end } = notification;
           costs.count("callbacks");
