@@ -194,7 +194,11 @@ export function errorCodes(root) {
   const { codes, problems } = new Collector(root);
   const strange = [...codes.keys()].filter((code) => !CODE.test(code.replace("*", "X")));
   return {
-    codes: new Map([...codes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([code, from]) => [code, [...from].sort()])),
+    codes: new Map(
+      [...codes]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([code, from]) => [code, [...from].sort((a, b) => (a < b ? -1 : 1))]),
+    ),
     problems: [...problems, ...strange.map((code) => `${JSON.stringify(code)} is no code`)],
   };
 }

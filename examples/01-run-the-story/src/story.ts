@@ -20,7 +20,7 @@ export interface Ending {
   readonly faults: number;
 }
 
-const PAGE = 0x2000_0000_0;
+const PAGE = 0x2_0000_0000;
 
 /**
  * A process writes a page and forks; the child exits; a device reads the page and then writes it. The kernel reuses the page: same

@@ -12,7 +12,7 @@ import {
 import { createMachine } from "@mmu-notifier/machine";
 import driver from "./driver.js";
 
-const PAGE = 0x2000_0000_0;
+const PAGE = 0x2_0000_0000;
 
 /** The NPU reads a page of shared memory and then writes it. What became of the write, and what it took. */
 export function upgradeOn(kernel: string): {

@@ -14,7 +14,7 @@ import smmu from "@mmu-notifier/driver-arm-smmu";
 import { createMachine } from "@mmu-notifier/machine";
 import plugin from "./profile.js";
 
-const PAGE = 0x2000_0000_0;
+const PAGE = 0x2_0000_0000;
 
 /** The device writes a page that fork left read-only and whose other owner is gone; the result is `value` or `livelock`. */
 export function reuseOn(kernel: string): string {
