@@ -11,7 +11,9 @@ const SHIPPED = [
 export async function shippedRegistry(): Promise<PluginRegistry> {
   const registry = PluginRegistry.withCore();
   const modules = await Promise.all(SHIPPED.map(({ load }) => load()));
-  modules.forEach((module, index) => registry.add((module as { readonly default: unknown }).default, `@mmu-notifier/driver-${SHIPPED[index]!.driver}`));
+  modules.forEach((module, index) =>
+    registry.add((module as { readonly default: unknown }).default, `@mmu-notifier/driver-${SHIPPED[index]!.driver}`),
+  );
   return registry;
 }
 
@@ -47,11 +49,17 @@ export async function resolveDriver(registry: PluginRegistry, written: string, f
   if (!isPath(written)) {
     await addInstalledDrivers(registry, from);
     if (registry.has("driver", written)) return written;
-    if (!written.startsWith("@") && !findDriverPackages(from).some(({ name }) => name === written)) registry.find("driver", written);
+    if (!written.startsWith("@") && !findDriverPackages(from).some(({ name }) => name === written))
+      registry.find("driver", written);
   }
   const { origin, plugins } = await loadPlugin(written, from);
   const driver = plugins.find((plugin) => plugin.kind === "driver");
-  if (driver === undefined) throw new MachineError("PLUGIN_INVALID", `${origin} has no driver. Its default export has to be what defineSecondaryMmu returns`, { origin });
+  if (driver === undefined)
+    throw new MachineError(
+      "PLUGIN_INVALID",
+      `${origin} has no driver. Its default export has to be what defineSecondaryMmu returns`,
+      { origin },
+    );
   const known = registry.list("driver").find((entry) => entry.origin === origin && entry.name === driver.driver.name);
   if (known === undefined) registry.add(plugins, origin);
   return driver.driver.name;

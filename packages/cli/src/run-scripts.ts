@@ -40,15 +40,30 @@ export interface ScriptRun {
 }
 
 /** `[DEVICE=]NAME[:key=value,…]` as somebody types it. */
-export function parseDriver(text: string): Pick<Script["devices"][number], "driver" | "options"> & { readonly device: string | undefined } {
+export function parseDriver(
+  text: string,
+): Pick<Script["devices"][number], "driver" | "options"> & { readonly device: string | undefined } {
   const match = /^(?:([\w.-]+)=)?([^:]+)(?::(.*))?$/.exec(text);
-  if (match === null) throw new UsageError(`--driver ${text}: expected NAME, NAME:key=value,… or DEVICE=NAME:key=value,…`, { driver: text });
+  if (match === null)
+    throw new UsageError(`--driver ${text}: expected NAME, NAME:key=value,… or DEVICE=NAME:key=value,…`, {
+      driver: text,
+    });
   const [, device, driver, rest] = match;
   const options: Record<string, string | number | boolean> = {};
   for (const part of rest === undefined || rest === "" ? [] : rest.split(",")) {
     const [key, value] = part.split(/=(.*)/s, 2) as [string, string | undefined];
-    if (key === "") throw new UsageError(`--driver ${text}: expected key=value after the colon, found ${JSON.stringify(part)}`, { driver: text });
-    options[key] = value === undefined || value === "true" ? true : value === "false" ? false : /^\d+$/.test(value) ? Number(value) : value;
+    if (key === "")
+      throw new UsageError(`--driver ${text}: expected key=value after the colon, found ${JSON.stringify(part)}`, {
+        driver: text,
+      });
+    options[key] =
+      value === undefined || value === "true"
+        ? true
+        : value === "false"
+          ? false
+          : /^\d+$/.test(value)
+            ? Number(value)
+            : value;
   }
   return { device, driver: driver!, options };
 }
@@ -59,7 +74,8 @@ function withDrivers(script: Script, drivers: readonly ReturnType<typeof parseDr
   for (const { device, driver, options } of drivers) {
     if (device !== undefined && devices.some(({ name }) => name === device)) {
       devices = devices.map((line) => (line.name === device ? { ...line, driver, options } : line));
-    } else if (device === undefined && devices.length > 0 && drivers.length === 1) devices = devices.map((line) => ({ ...line, driver, options }));
+    } else if (device === undefined && devices.length > 0 && drivers.length === 1)
+      devices = devices.map((line) => ({ ...line, driver, options }));
     else devices = [...devices, { name: device ?? `dev${devices.length}`, driver, options, position: script.position }];
   }
   return { ...script, devices };
@@ -70,18 +86,29 @@ function read(file: string): Uint8Array {
     return readFileSync(file === "-" ? 0 : file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "it may not be read" : (code ?? "it cannot be read");
+    const why =
+      code === "ENOENT"
+        ? "there is no such file"
+        : code === "EISDIR"
+          ? "it is a folder"
+          : code === "EACCES"
+            ? "it may not be read"
+            : (code ?? "it cannot be read");
     throw new UsageError(`cannot read ${file}: ${why}. Give the path of a script, or - for standard input`, { file });
   }
 }
 
 function chosen(scripts: readonly Script[], file: string, name: string | undefined): readonly Script[] {
-  if (scripts.length === 0) throw new UsageError(`${file} holds no op. A script is one op a line; \`mmun list ops\` lists them`, { file });
+  if (scripts.length === 0)
+    throw new UsageError(`${file} holds no op. A script is one op a line; \`mmun list ops\` lists them`, { file });
   if (name === undefined) return scripts;
   const found = scripts.filter((script) => script.name === name);
   if (found.length > 0) return found;
   const names = scripts.map((script) => script.name);
-  throw new UsageError(`${file} has no script ${JSON.stringify(name)}.${didYouMean(name, names)} It has ${names.slice(0, 20).join(", ")}${names.length > 20 ? ", …" : ""}`, { file, name });
+  throw new UsageError(
+    `${file} has no script ${JSON.stringify(name)}.${didYouMean(name, names)} It has ${names.slice(0, 20).join(", ")}${names.length > 20 ? ", …" : ""}`,
+    { file, name },
+  );
 }
 
 /**
@@ -98,7 +125,8 @@ export async function runScripts(file: string, options: RunOptions, context: Con
   for (const written of scripts) {
     const named = withDrivers(written, drivers);
     const devices = [];
-    for (const device of named.devices) devices.push({ ...device, driver: await resolveDriver(registry, device.driver, process.cwd()) });
+    for (const device of named.devices)
+      devices.push({ ...device, driver: await resolveDriver(registry, device.driver, process.cwd()) });
     const script = { ...named, devices };
     const session = new ScriptSession(script, {
       registry,

@@ -40,7 +40,16 @@ const at = (name: string): string => join(folder, name);
 
 describe("mmun run", () => {
   it("shows faults, notifications, flushes, commands and results, and ends with 0", () => {
-    const { code, stdout, stderr } = mmun.run(["run", at("upgrade.mm"), "--script", "quiet", "--kernel", "v6.12", "--arch", "x86-64"]);
+    const { code, stdout, stderr } = mmun.run([
+      "run",
+      at("upgrade.mm"),
+      "--script",
+      "quiet",
+      "--kernel",
+      "v6.12",
+      "--arch",
+      "x86-64",
+    ]);
 
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toContain("quiet  v6.12 on x86-64");
@@ -52,13 +61,22 @@ describe("mmun run", () => {
     const { code, stdout } = mmun.run(["run", at("upgrade.mm"), "--script", "upgrade"]);
 
     expect(code).toBe(1);
-    expect(stdout).toMatch(/LIVELOCK op 6, dev smmu0 write 0: after \d+ attempts with \d+ faults and \d+ commands the whole machine is where it was before/);
+    expect(stdout).toMatch(
+      /LIVELOCK op 6, dev smmu0 write 0: after \d+ attempts with \d+ faults and \d+ commands the whole machine is where it was before/,
+    );
     expect(stdout).toContain("start, end PROTECTION_PAGE [0,4)");
     expect(stdout).toMatch(/smmu0 \(iotlb hit, F_PERMISSION, retry\) ×\d/);
   });
 
   it("takes another kernel, and then the same device goes on", () => {
-    const { code, stdout } = mmun.run(["run", at("upgrade.mm"), "--script", "upgrade", "--kernel", "v6.4+upgrade-event-fixed"]);
+    const { code, stdout } = mmun.run([
+      "run",
+      at("upgrade.mm"),
+      "--script",
+      "upgrade",
+      "--kernel",
+      "v6.4+upgrade-event-fixed",
+    ]);
 
     expect(code).toBe(0);
     expect(stdout).toContain("start, end PROTECTION_UPGRADE [0,1)");
@@ -78,14 +96,29 @@ describe("mmun run", () => {
     const runs = stdout
       .trim()
       .split("\n")
-      .map((line) => JSON.parse(line) as { script: string; records: { op: string; livelock?: object }[]; devices: { name: string }[] });
+      .map(
+        (line) =>
+          JSON.parse(line) as {
+            script: string;
+            records: { op: string; livelock?: object }[];
+            devices: { name: string }[];
+          },
+      );
     expect(code).toBe(1);
     expect(runs.map(({ script, records }) => [script, records.length])).toEqual([
       ["upgrade", 7],
       ["quiet", 2],
     ]);
     expect(runs[0]!.records[6]!.livelock).toBeDefined();
-    expect(runs[0]!.records[1]).toMatchObject({ ev: [["F", 0, 6], ["F", 1, 6], ["F", 2, 6], ["F", 3, 6]], pg: [[0, 4, "PX", 1, 1]] });
+    expect(runs[0]!.records[1]).toMatchObject({
+      ev: [
+        ["F", 0, 6],
+        ["F", 1, 6],
+        ["F", 2, 6],
+        ["F", 3, 6],
+      ],
+      pg: [[0, 4, "PX", 1, 1]],
+    });
   });
 
   it("reads standard input", () => {
@@ -104,7 +137,10 @@ describe("mmun run", () => {
 
   it.each([
     [["run"], "missing required argument 'file'"],
-    [["run", "no-such.mm"], "cannot read no-such.mm: there is no such file. Give the path of a script, or - for standard input"],
+    [
+      ["run", "no-such.mm"],
+      "cannot read no-such.mm: there is no such file. Give the path of a script, or - for standard input",
+    ],
     [["run", "EMPTY"], "holds no op. A script is one op a line; `mmun list ops` lists them"],
     [["run", "WRONG"], ':2:1: expected an op, found "unmpa". Did you mean "unmap"?'],
     [["run", "BINARY"], ":1:1: expected a text file in UTF-8, but its bytes are not UTF-8"],
@@ -118,9 +154,16 @@ describe("mmun run", () => {
     [["run", "UPGRADE", "--jsno"], "unknown option '--jsno' (Did you mean --json?)"],
     [["rnu", "UPGRADE"], "unknown command 'rnu' (Did you mean run?)"],
   ])("%j ends with 2 and says why in one line", (words, message) => {
-    const files: Record<string, string> = { EMPTY: "empty.mm", WRONG: "wrong.mm", BINARY: "binary.mm", UPGRADE: "upgrade.mm" };
+    const files: Record<string, string> = {
+      EMPTY: "empty.mm",
+      WRONG: "wrong.mm",
+      BINARY: "binary.mm",
+      UPGRADE: "upgrade.mm",
+    };
 
-    const { code, stdout, stderr } = mmun.run(words.map((word) => (files[word] === undefined ? word : at(files[word]))));
+    const { code, stdout, stderr } = mmun.run(
+      words.map((word) => (files[word] === undefined ? word : at(files[word]))),
+    );
 
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toContain(message);
@@ -156,13 +199,16 @@ describe("mmun list", () => {
 });
 
 describe("mmun", () => {
-  it.each([[["--help"]], [["run", "--help"]], [["help", "list"]]])("%j prints help with examples and ends with 0", (words) => {
-    const { code, stdout, stderr } = mmun.run(words);
+  it.each([[["--help"]], [["run", "--help"]], [["help", "list"]]])(
+    "%j prints help with examples and ends with 0",
+    (words) => {
+      const { code, stdout, stderr } = mmun.run(words);
 
-    expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toMatch(/^Usage: mmun/);
-    expect(stdout).toContain("Examples:");
-  });
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(stdout).toMatch(/^Usage: mmun/);
+      expect(stdout).toContain("Examples:");
+    },
+  );
 
   it("prints its version", () => {
     expect(mmun.run(["--version"])).toMatchObject({ code: 0, stdout: "0.1.0\n" });

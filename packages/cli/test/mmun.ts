@@ -45,7 +45,10 @@ export class Mmun {
     return new Mmun(folder);
   }
 
-  run(args: readonly string[], options: { readonly input?: string; readonly cwd?: string; readonly env?: Record<string, string> } = {}): Outcome {
+  run(
+    args: readonly string[],
+    options: { readonly input?: string; readonly cwd?: string; readonly env?: Record<string, string> } = {},
+  ): Outcome {
     const { status, stdout, stderr } = spawnSync(process.execPath, [this.#main, ...args], {
       encoding: "utf8",
       input: options.input ?? "",

@@ -1,4 +1,12 @@
-import { type Architecture, DEFAULT_CONFIG, FOUR_LEVEL, type Geometry, Kernel, type KernelConfig, type KernelProfile } from "@mmu-notifier/core";
+import {
+  type Architecture,
+  DEFAULT_CONFIG,
+  FOUR_LEVEL,
+  type Geometry,
+  Kernel,
+  type KernelConfig,
+  type KernelProfile,
+} from "@mmu-notifier/core";
 import { faultServices, machineAsids } from "@mmu-notifier/sdk";
 import { Memory } from "@mmu-notifier/steps";
 import { type DependencyContainer, emptyContainer, instanceCachingFactory } from "./di.js";
@@ -36,7 +44,10 @@ export interface Parts {
  * The container of one machine. Factories build each thing when it is first asked for, once; what somebody registers before
  * that replaces it (`options.compose`).
  */
-export function composeMachine(parts: Parts, compose: ((container: DependencyContainer) => void) | undefined): DependencyContainer {
+export function composeMachine(
+  parts: Parts,
+  compose: ((container: DependencyContainer) => void) | undefined,
+): DependencyContainer {
   const container = emptyContainer();
   container.registerInstance(PLUGINS, parts.plugins);
   container.registerInstance(PROFILE, parts.profile);
@@ -68,5 +79,5 @@ export function composeMachine(parts: Parts, compose: ((container: DependencyCon
 
 /** Names of the tokens that a container resolves, the machine's or those of an address space. */
 export function describeTokens(scope: "machine" | "process"): readonly string[] {
-  return Object.values(scope === "machine" ? MACHINE_TOKENS : PROCESS_TOKENS).map((token) => String((token as symbol).description));
+  return Object.values(scope === "machine" ? MACHINE_TOKENS : PROCESS_TOKENS).map((token) => String(token.description));
 }

@@ -16,7 +16,9 @@ export function describeMachine(machine: Machine): string {
     children: [
       leaf(`kernel ${profile.name}: ${profile.summary}`),
       leaf(`architecture ${arch.name}: ${arch.summary}`),
-      leaf(`config: ${config.cpus} CPU, THP ${config.thp}, ${config.hugetlbPages} hugetlb pages, ${config.swapSlots} swap slots`),
+      leaf(
+        `config: ${config.cpus} CPU, THP ${config.thp}, ${config.hugetlbPages} hugetlb pages, ${config.swapSlots} swap slots`,
+      ),
       { text: "processes", children: processes.map(({ name, mm }) => leaf(`${name} (mm ${mm})`)) },
       {
         text: "devices",
@@ -28,7 +30,10 @@ export function describeMachine(machine: Machine): string {
             const filters = declarations.filters.length === 0 ? "no event" : declarations.filters.join(", ");
             return {
               text: `bound to ${process?.name ?? `mm ${mm}`}`,
-              children: [leaf(`filters ${filters}`), leaf(`on upgrade: ${decision.protectionUpgrade}, because ${decision.because}`)],
+              children: [
+                leaf(`filters ${filters}`),
+                leaf(`on upgrade: ${decision.protectionUpgrade}, because ${decision.because}`),
+              ],
             };
           }),
         })),

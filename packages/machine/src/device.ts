@@ -125,7 +125,9 @@ export class Device {
     const bound = process === undefined ? this.#bound.values().next().value : this.#bound.get(process.mm);
     if (bound !== undefined) return bound;
     const to = process === undefined ? "any process" : process.name;
-    throw new MachineError("DEVICE_BIND_FAILED", `device ${this.name} is not bound to ${to}. Attach it first`, { name: this.name });
+    throw new MachineError("DEVICE_BIND_FAILED", `device ${this.name} is not bound to ${to}. Attach it first`, {
+      name: this.name,
+    });
   }
 
   /** Connects to a process, at set-up. */
@@ -199,7 +201,8 @@ export class Device {
 
   /** What to throw for something that came out of an access: findings of the locking checks say themselves whose they are. */
   #attributed(during: string, cause: unknown, step?: string): unknown {
-    if (cause instanceof ContextError || cause instanceof LockOrderError || cause instanceof DeadlockError) return cause;
+    if (cause instanceof ContextError || cause instanceof LockOrderError || cause instanceof DeadlockError)
+      return cause;
     return this.#errors.add(this, this.name, during, cause, step);
   }
 

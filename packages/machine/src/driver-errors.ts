@@ -20,7 +20,13 @@ export class DriverErrors {
     // The subscriber is called by its driver and its device.
     const name = fault.subscriber.slice(fault.subscriber.lastIndexOf(" ") + 1);
     const callback = typeof phase === "string" ? phase.replaceAll("-", "_") : "a callback";
-    this.add(this.#device(name), name, typeof event === "string" ? `${callback} ${event}` : callback, fault.cause, typeof step === "string" ? step : undefined);
+    this.add(
+      this.#device(name),
+      name,
+      typeof event === "string" ? `${callback} ${event}` : callback,
+      fault.cause,
+      typeof step === "string" ? step : undefined,
+    );
   }
 
   /** Code of a device threw somewhere else. */

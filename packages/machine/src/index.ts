@@ -15,7 +15,14 @@ export {
   type PluginKind,
 } from "./plugin.js";
 export { type PluginEntry, PluginRegistry } from "./plugin-registry.js";
-export { DRIVER_KEYWORD, type DriverPackage, findDriverPackages, isPath, type LoadedPlugins, loadPlugin } from "./load-plugin.js";
+export {
+  DRIVER_KEYWORD,
+  type DriverPackage,
+  findDriverPackages,
+  isPath,
+  type LoadedPlugins,
+  loadPlugin,
+} from "./load-plugin.js";
 
 // Containers
 export type { DependencyContainer, InjectionToken } from "./di.js";

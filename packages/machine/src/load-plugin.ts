@@ -76,15 +76,23 @@ function locateFile(specifier: string, from: string): string {
   if (!existsSync(path)) {
     const folder = dirname(path);
     const siblings = existsSync(folder) ? readdirSync(folder).map((name) => join(dirname(specifier), name)) : [];
-    throw new MachineError("PLUGIN_NOT_FOUND", `there is no file ${path}.${didYouMean(specifier, siblings)} Give the path of a driver's source or the name of its package`, {
-      specifier,
-      file: path,
-    });
+    throw new MachineError(
+      "PLUGIN_NOT_FOUND",
+      `there is no file ${path}.${didYouMean(specifier, siblings)} Give the path of a driver's source or the name of its package`,
+      {
+        specifier,
+        file: path,
+      },
+    );
   }
   if (!statSync(path).isDirectory()) return path;
   const main = packageMain(path);
   if (main === undefined) {
-    throw new MachineError("PLUGIN_NOT_FOUND", `${path} is a folder without a package.json that names its entry. Give the file itself`, { specifier, file: path });
+    throw new MachineError(
+      "PLUGIN_NOT_FOUND",
+      `${path} is a folder without a package.json that names its entry. Give the file itself`,
+      { specifier, file: path },
+    );
   }
   return main;
 }
@@ -97,10 +105,14 @@ function locatePackage(specifier: string, from: string): string {
       const main = packageMain(join(modules, specifier));
       if (main !== undefined) return main;
     }
-    throw new MachineError("PLUGIN_NOT_FOUND", `there is no package ${JSON.stringify(specifier)} in the node_modules of ${resolve(from)} or above. Install it, or give a path`, {
-      specifier,
-      from,
-    });
+    throw new MachineError(
+      "PLUGIN_NOT_FOUND",
+      `there is no package ${JSON.stringify(specifier)} in the node_modules of ${resolve(from)} or above. Install it, or give a path`,
+      {
+        specifier,
+        from,
+      },
+    );
   }
 }
 

@@ -1,4 +1,11 @@
-import { type Architecture, createMm, type Geometry, type Kernel, type KernelConfig, type KernelProfile } from "@mmu-notifier/core";
+import {
+  type Architecture,
+  createMm,
+  type Geometry,
+  type Kernel,
+  type KernelConfig,
+  type KernelProfile,
+} from "@mmu-notifier/core";
 import type { AnySecondaryMmuDefinition } from "@mmu-notifier/sdk";
 import type { Memory, Path, Scheduler } from "@mmu-notifier/steps";
 import type { Observable } from "rxjs";
@@ -128,10 +135,14 @@ export class Machine {
     const name = options.name ?? this.#freeName(definition.name);
     const known = this.#devices.get(name);
     if (known !== undefined && (known.definition !== definition || known.isBoundTo(options.process))) {
-      throw new MachineError("DEVICE_DUPLICATE", `there is a device ${JSON.stringify(name)} already (driver ${known.definition.name}). Give this one another name`, {
-        name,
-        driver: definition.name,
-      });
+      throw new MachineError(
+        "DEVICE_DUPLICATE",
+        `there is a device ${JSON.stringify(name)} already (driver ${known.definition.name}). Give this one another name`,
+        {
+          name,
+          driver: definition.name,
+        },
+      );
     }
     const device = known ?? new Device(this, name, definition, origin, this.#errors, options.options ?? {});
     device.bind(options.process);
@@ -180,7 +191,10 @@ export class Machine {
     this.#teardown.close();
   }
 
-  #driver(driver: string | AnySecondaryMmuDefinition): { readonly definition: AnySecondaryMmuDefinition; readonly origin: string } {
+  #driver(driver: string | AnySecondaryMmuDefinition): {
+    readonly definition: AnySecondaryMmuDefinition;
+    readonly origin: string;
+  } {
     if (typeof driver !== "string") return { definition: driver, origin: "attach()" };
     const { plugin, origin } = this.registry.find("driver", driver);
     return { definition: plugin.driver, origin };

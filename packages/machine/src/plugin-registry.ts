@@ -34,7 +34,8 @@ export class PluginRegistry {
   static withCore(): PluginRegistry {
     const registry = new PluginRegistry();
     for (const profile of kernelProfiles) registry.#insert({ kind: "kernel-profile", profile }, "@mmu-notifier/core");
-    for (const architecture of architectures) registry.#insert({ kind: "architecture", architecture }, "@mmu-notifier/core");
+    for (const architecture of architectures)
+      registry.#insert({ kind: "architecture", architecture }, "@mmu-notifier/core");
     return registry;
   }
 
@@ -71,7 +72,11 @@ export class PluginRegistry {
     const known = [...this.#entries[kind].keys()];
     const word = WORDS[kind];
     const what = known.length === 0 ? `No ${word} is registered` : `There are ${known.join(", ")}`;
-    throw new MachineError("PLUGIN_UNKNOWN", `there is no ${word} ${JSON.stringify(name)}.${didYouMean(name, known)} ${what}`, { kind, name, known });
+    throw new MachineError(
+      "PLUGIN_UNKNOWN",
+      `there is no ${word} ${JSON.stringify(name)}.${didYouMean(name, known)} ${what}`,
+      { kind, name, known },
+    );
   }
 
   /** All plugins, or those of one kind, in the order they were added. */

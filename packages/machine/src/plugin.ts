@@ -56,7 +56,8 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function toPlugins(exported: unknown, origin: string): readonly Plugin[] {
   if (Array.isArray(exported)) return exported.flatMap((one: unknown) => toPlugins(one, origin));
-  if (typeof exported !== "object" || exported === null) return [{ kind: "driver", driver: checkDriver(exported, origin) }];
+  if (typeof exported !== "object" || exported === null)
+    return [{ kind: "driver", driver: checkDriver(exported, origin) }];
   const fields = exported as Fields;
   switch (fields["kind"]) {
     case undefined:
@@ -64,16 +65,33 @@ export function toPlugins(exported: unknown, origin: string): readonly Plugin[] 
     case "driver":
       return [{ kind: "driver", driver: checkDriver(part(fields, "driver", origin), origin) }];
     case "architecture":
-      return [{ kind: "architecture", architecture: named(part(fields, "architecture", origin), "architecture", origin) as unknown as Architecture }];
+      return [
+        {
+          kind: "architecture",
+          architecture: named(part(fields, "architecture", origin), "architecture", origin) as unknown as Architecture,
+        },
+      ];
     case "kernel-profile":
-      return [{ kind: "kernel-profile", profile: named(part(fields, "profile", origin), "kernel profile", origin) as unknown as KernelProfile }];
+      return [
+        {
+          kind: "kernel-profile",
+          profile: named(part(fields, "profile", origin), "kernel profile", origin) as unknown as KernelProfile,
+        },
+      ];
     default:
-      throw invalid(origin, `its kind is ${JSON.stringify(fields["kind"])}; known kinds are ${PLUGIN_KINDS.join(", ")}`);
+      throw invalid(
+        origin,
+        `its kind is ${JSON.stringify(fields["kind"])}; known kinds are ${PLUGIN_KINDS.join(", ")}`,
+      );
   }
 }
 
 function invalid(origin: string, what: string): MachineError {
-  return new MachineError("PLUGIN_INVALID", `${origin} is no plugin: ${what}. Its default export has to be what defineSecondaryMmu returns`, { origin });
+  return new MachineError(
+    "PLUGIN_INVALID",
+    `${origin} is no plugin: ${what}. Its default export has to be what defineSecondaryMmu returns`,
+    { origin },
+  );
 }
 
 function part(fields: Fields, field: string, origin: string): Fields {
@@ -90,5 +108,5 @@ function named(fields: Fields, what: string, origin: string): Fields {
 
 /** @throws SdkError SDK_DEFINITION_INVALID, SDK_VERSION_UNSUPPORTED */
 function checkDriver(candidate: unknown, origin: string): AnySecondaryMmuDefinition {
-  return checkDefinition(candidate, origin) as unknown as AnySecondaryMmuDefinition;
+  return checkDefinition(candidate, origin);
 }

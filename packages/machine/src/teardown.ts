@@ -34,7 +34,8 @@ export class Teardown {
 
   /** @throws MachineError MACHINE_CLOSED after {@link close} */
   check(): void {
-    if (this.#closed) throw new MachineError("MACHINE_CLOSED", `${this.#what} was closed. Create a new one`, { what: this.#what });
+    if (this.#closed)
+      throw new MachineError("MACHINE_CLOSED", `${this.#what} was closed. Create a new one`, { what: this.#what });
   }
 
   /**

@@ -34,5 +34,19 @@ export const THREAD: InjectionToken<Thread> = Symbol("process:thread");
 export const NOTIFICATIONS: InjectionToken<NotificationStream> = Symbol("process:notifications");
 
 /** Every token by name, in the order {@link describeTokens} lists them. */
-export const MACHINE_TOKENS = { PLUGINS, PROFILE, ARCHITECTURE, CONFIG, GEOMETRY, MEMORY, KERNEL, BUS, SCHEDULER, TIMELINE, ASIDS, FAULT_SERVICES, TEARDOWN } as const;
+export const MACHINE_TOKENS = {
+  PLUGINS,
+  PROFILE,
+  ARCHITECTURE,
+  CONFIG,
+  GEOMETRY,
+  MEMORY,
+  KERNEL,
+  BUS,
+  SCHEDULER,
+  TIMELINE,
+  ASIDS,
+  FAULT_SERVICES,
+  TEARDOWN,
+} as const;
 export const PROCESS_TOKENS = { THREAD, NOTIFICATIONS } as const;

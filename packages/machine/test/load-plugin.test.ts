@@ -4,8 +4,10 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findDriverPackages, loadPlugin } from "../src/index.js";
 
-const DECLARES = 'declares: { pageTable: "mirror", onMissingRight: "fault", resolvesFaultsInSoftware: true, reachedByBroadcast: [], filters: [] }';
-const driver = (name: string): string => `export default { name: "${name}", sdk: 1, summary: "of a file", ${DECLARES}, create: () => ({}) };\n`;
+const DECLARES =
+  'declares: { pageTable: "mirror", onMissingRight: "fault", resolvesFaultsInSoftware: true, reachedByBroadcast: [], filters: [] }';
+const driver = (name: string): string =>
+  `export default { name: "${name}", sdk: 1, summary: "of a file", ${DECLARES}, create: () => ({}) };\n`;
 
 let folder: string;
 
@@ -18,12 +20,21 @@ function put(path: string, content: string): void {
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "mmu-plugins-"));
   put("good.mjs", driver("good"));
-  put("typed.ts", `interface Shape { readonly wide: boolean }\nconst shape: Shape = { wide: true };\n${driver("typed")}export { shape };\n`);
+  put(
+    "typed.ts",
+    `interface Shape { readonly wide: boolean }\nconst shape: Shape = { wide: true };\n${driver("typed")}export { shape };\n`,
+  );
   put("broken.mjs", 'throw new Error("no licence found\\nat line 3");');
   put("other.mjs", "export default { name: 'other' };");
-  put("node_modules/acme-npu/package.json", '{ "name": "acme-npu", "version": "2.1.0", "type": "module", "keywords": ["mmu-notifier-driver"], "exports": { ".": { "import": "./main.js" } } }');
+  put(
+    "node_modules/acme-npu/package.json",
+    '{ "name": "acme-npu", "version": "2.1.0", "type": "module", "keywords": ["mmu-notifier-driver"], "exports": { ".": { "import": "./main.js" } } }',
+  );
   put("node_modules/acme-npu/main.js", driver("acme-npu"));
-  put("node_modules/@acme/gpu/package.json", '{ "name": "@acme/gpu", "version": "1.0.0", "main": "./gpu.mjs", "keywords": ["gpu", "mmu-notifier-driver"] }');
+  put(
+    "node_modules/@acme/gpu/package.json",
+    '{ "name": "@acme/gpu", "version": "1.0.0", "main": "./gpu.mjs", "keywords": ["gpu", "mmu-notifier-driver"] }',
+  );
   put("node_modules/@acme/gpu/gpu.mjs", driver("acme-gpu"));
   put("node_modules/left-pad/package.json", '{ "name": "left-pad", "version": "1.3.0" }');
   put("node_modules/odd/package.json", "{ not json");
@@ -49,13 +60,20 @@ describe("loadPlugin", () => {
     ["acme-npu", "acme-npu@2.1.0", "acme-npu"],
     ["@acme/gpu", "@acme/gpu@1.0.0", "acme-gpu"],
   ])("takes the default export of %s", async (specifier, origin, name) => {
-    expect(await loadPlugin(specifier, folder)).toMatchObject({ origin, plugins: [{ kind: "driver", driver: { name } }] });
+    expect(await loadPlugin(specifier, folder)).toMatchObject({
+      origin,
+      plugins: [{ kind: "driver", driver: { name } }],
+    });
   });
 
   it.each([
     ["./god.mjs", "PLUGIN_NOT_FOUND", /there is no file .*god\.mjs\. Did you mean "good\.mjs"\?/],
     ["./inner", "PLUGIN_NOT_FOUND", /inner is a folder without a package\.json that names its entry/],
-    ["acme-npx", "PLUGIN_NOT_FOUND", /there is no package "acme-npx" in the node_modules of .* or above\. Install it, or give a path/],
+    [
+      "acme-npx",
+      "PLUGIN_NOT_FOUND",
+      /there is no package "acme-npx" in the node_modules of .* or above\. Install it, or give a path/,
+    ],
     ["./broken.mjs", "PLUGIN_LOAD_FAILED", /^\.\/broken\.mjs cannot be loaded: no licence found\. Repair it/],
     ["./other.mjs", "SDK_DEFINITION_INVALID", /\.\/other\.mjs is no secondary-MMU driver/],
   ])("says what is wrong with %s", async (specifier, code, message) => {

@@ -1,6 +1,15 @@
 import { mkPte, PTE_AF, PTE_RDONLY, PTE_USER, PTE_VALID, TINY } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
-import { type AddressSpace, CONFIG, createMachine, KERNEL, type Machine, MEMORY, THREAD, type TimelineEvent } from "../src/index.js";
+import {
+  type AddressSpace,
+  CONFIG,
+  createMachine,
+  KERNEL,
+  type Machine,
+  MEMORY,
+  THREAD,
+  type TimelineEvent,
+} from "../src/index.js";
 import { toyDriver, type ToyOptions } from "./toy-driver.js";
 
 function small(): Machine {
@@ -10,7 +19,10 @@ function small(): Machine {
 /** Puts a readable page in, without telling anybody. */
 function map(machine: Machine, process: AddressSpace, vpn: number): void {
   const { tables, mms, pages } = machine.kernel;
-  tables.set(tables.findOrCreate(mms.pgd(process.mm), 0, vpn), mkPte(pages.alloc(), PTE_VALID | PTE_USER | PTE_AF | PTE_RDONLY));
+  tables.set(
+    tables.findOrCreate(mms.pgd(process.mm), 0, vpn),
+    mkPte(pages.alloc(), PTE_VALID | PTE_USER | PTE_AF | PTE_RDONLY),
+  );
 }
 
 function failing(fails: ToyOptions["fails"]) {
@@ -93,7 +105,9 @@ describe("a device", () => {
 
     expect(machine.attach("toy", { process: second, name: "toy0" })).toBe(device);
     expect(device.mms).toEqual([process.mm, second.mm]);
-    expect(() => machine.attach("toy", { process, name: "toy0" })).toThrow('there is a device "toy0" already (driver toy). Give this one another name');
+    expect(() => machine.attach("toy", { process, name: "toy0" })).toThrow(
+      'there is a device "toy0" already (driver toy). Give this one another name',
+    );
   });
 
   it("gets a name of its own, and lists where the driver's default is a list", () => {
@@ -106,7 +120,10 @@ describe("a device", () => {
   });
 
   it.each([
-    [{ waies: 1 }, /device toy0 cannot be attached: driver toy \(createMachine\(\{ plugins \}\)\): driver toy has no option waies/],
+    [
+      { waies: 1 },
+      /device toy0 cannot be attached: driver toy \(createMachine\(\{ plugins \}\)\): driver toy has no option waies/,
+    ],
     [{ fails: "create" }, /device toy0 cannot be attached: driver toy .*: no room for another address space/],
   ])("with options %j that do not work says whose fault it is", (options, message) => {
     const machine = small();
@@ -121,21 +138,30 @@ describe("a driver that throws", () => {
   it.each([
     ["callback", "range is not iterable", undefined],
     ["step", "queue is full", "drop everything"],
-  ] as const)("in its %s is named with package, event, step and cause, and the others are served", (fails, message, step) => {
-    const { machine, process } = failing(fails);
-    const sane = machine.attach("toy", { process, name: "sane" });
-    machine.run(sane.read(3));
+  ] as const)(
+    "in its %s is named with package, event, step and cause, and the others are served",
+    (fails, message, step) => {
+      const { machine, process } = failing(fails);
+      const sane = machine.attach("toy", { process, name: "sane" });
+      machine.run(sane.read(3));
 
-    machine.run(machine.kernel.bus.invalidateRange(process.mm, 0, 4096));
+      machine.run(machine.kernel.bus.invalidateRange(process.mm, 0, 4096));
 
-    expect(sane.entries()).toHaveLength(0);
-    expect(machine.driverErrors).toHaveLength(1);
-    expect(machine.driverErrors[0]).toMatchObject({
-      code: "DRIVER_THREW",
-      details: { package: "createMachine({ plugins })", driver: "toy", device: "toy0", during: "arch_invalidate_secondary_tlbs", step },
-      cause: { message },
-    });
-  });
+      expect(sane.entries()).toHaveLength(0);
+      expect(machine.driverErrors).toHaveLength(1);
+      expect(machine.driverErrors[0]).toMatchObject({
+        code: "DRIVER_THREW",
+        details: {
+          package: "createMachine({ plugins })",
+          driver: "toy",
+          device: "toy0",
+          during: "arch_invalidate_secondary_tlbs",
+          step,
+        },
+        cause: { message },
+      });
+    },
+  );
 
   it("during an access ends that access only", () => {
     const { machine, process, device } = failing("access");
@@ -145,7 +171,10 @@ describe("a driver that throws", () => {
     );
     expect(() => device.access(3, "write")).toThrow("threw during write of page 3");
 
-    expect(machine.attach("toy", { process, name: "other" }).access(3, "read").outcome).toEqual({ kind: "value", value: 0 });
+    expect(machine.attach("toy", { process, name: "other" }).access(3, "read").outcome).toEqual({
+      kind: "value",
+      value: 0,
+    });
   });
 });
 
@@ -160,7 +189,9 @@ describe("the timeline", () => {
     subscription.unsubscribe();
     machine.run(device.read(3));
 
-    const sources = seen.map((event) => (event.source === "device" ? `${event.device} ${event.event.kind}` : event.source));
+    const sources = seen.map((event) =>
+      event.source === "device" ? `${event.device} ${event.event.kind}` : event.source,
+    );
     expect(sources.slice(0, 2)).toEqual(["toy0 lookup", "toy0 walk-read"]);
     expect(sources.slice(-2)).toEqual(["bus", "driver-error"]);
     expect(sources).toContain("toy0 access");

@@ -1,6 +1,6 @@
 import { architecture } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
-import { MachineError, PluginRegistry } from "../src/index.js";
+import { type MachineError, PluginRegistry } from "../src/index.js";
 import { toyDriver } from "./toy-driver.js";
 
 function error(run: () => unknown): MachineError {
@@ -49,7 +49,9 @@ describe("PluginRegistry", () => {
       message: 'there is no driver "arm-smu". Did you mean "arm-smmu"? There are arm-smmu, kvm',
       details: { kind: "driver", name: "arm-smu", known: ["arm-smmu", "kvm"] },
     });
-    expect(error(() => new PluginRegistry().find("driver", "kvm")).message).toBe('there is no driver "kvm". No driver is registered');
+    expect(error(() => new PluginRegistry().find("driver", "kvm")).message).toBe(
+      'there is no driver "kvm". No driver is registered',
+    );
   });
 
   it("names both origins when two plugins have one name", () => {
@@ -73,7 +75,11 @@ describe("PluginRegistry", () => {
     ["text", "SDK_DEFINITION_INVALID", "x is no secondary-MMU driver"],
     [{ sdk: 1, name: "a" }, "SDK_DEFINITION_INVALID", "x is no secondary-MMU driver"],
     [{ ...toyDriver(), sdk: 2 }, "SDK_VERSION_UNSUPPORTED", "x is written for sdk 2"],
-    [{ kind: "gpu" }, "PLUGIN_INVALID", 'x is no plugin: its kind is "gpu"; known kinds are driver, kernel-profile, architecture'],
+    [
+      { kind: "gpu" },
+      "PLUGIN_INVALID",
+      'x is no plugin: its kind is "gpu"; known kinds are driver, kernel-profile, architecture',
+    ],
     [{ kind: "architecture" }, "PLUGIN_INVALID", 'x is no plugin: it lacks the object "architecture"'],
     [{ kind: "kernel-profile", profile: {} }, "PLUGIN_INVALID", "x is no plugin: the kernel profile has no name"],
   ])("refuses %j as a plugin", (exported, code, message) => {

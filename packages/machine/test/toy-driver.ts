@@ -23,7 +23,13 @@ export function toyDriver(name = "toy"): SecondaryMmuDefinition<undefined, ToyOp
     name,
     sdk: 1,
     summary: "a small IOTLB",
-    declares: { pageTable: "shared-walk", onMissingRight: "fault", resolvesFaultsInSoftware: false, reachedByBroadcast: [], filters: [] },
+    declares: {
+      pageTable: "shared-walk",
+      onMissingRight: "fault",
+      resolvesFaultsInSoftware: false,
+      reachedByBroadcast: [],
+      filters: [],
+    },
     options: { ways: 4, ignore: [], fails: "never" },
     create: (context) => bind(context),
   });
@@ -33,7 +39,10 @@ function bind(context: BindingContext<undefined, ToyOptions>) {
   const { options, mm, walker, notifications } = context;
   if (options.fails === "create") throw new Error("no room for another address space");
   const tlb = iotlb(context, { sets: 1, ways: options.ways, hitPolicy: "fault-from-tlb" });
-  const translation = chain(tlb.stage(mm.asid, walker), walker);
+  const translation = chain(
+    tlb.stage(() => mm.asid(), walker),
+    walker,
+  );
   return {
     translation:
       options.fails === "access"
@@ -44,16 +53,18 @@ function bind(context: BindingContext<undefined, ToyOptions>) {
             },
           }
         : translation,
-    connection: notifications.pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs")).subscribe((notification: MmuNotification) => {
-      if (options.fails === "callback") throw new TypeError("range is not iterable");
-      notification.waitUntil(function* () {
-        yield step("drop everything", () => {
-          if (options.fails === "step") throw new Error("queue is full");
-          tlb.invalidateASID(mm.asid());
-          return 0;
+    connection: notifications
+      .pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs"))
+      .subscribe((notification: MmuNotification) => {
+        if (options.fails === "callback") throw new TypeError("range is not iterable");
+        notification.waitUntil(function* () {
+          yield step("drop everything", () => {
+            if (options.fails === "step") throw new Error("queue is full");
+            tlb.invalidateASID(mm.asid());
+            return 0;
+          });
         });
-      });
-    }),
+      }),
     fault: abortOnFault(),
     *unbind() {
       yield* [];

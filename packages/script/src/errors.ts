@@ -35,7 +35,13 @@ export class ScriptError extends MmuNotifierError {
   readonly line: number;
   readonly column: number;
 
-  constructor(code: ScriptErrorCode, file: string, at: Position, what: string, details: Readonly<Record<string, string>> = {}) {
+  constructor(
+    code: ScriptErrorCode,
+    file: string,
+    at: Position,
+    what: string,
+    details: Readonly<Record<string, string>> = {},
+  ) {
     super(code, `${file}:${at.line}:${at.column}: ${what}`, { ...details, file, line: at.line, column: at.column });
     this.file = file;
     this.line = at.line;

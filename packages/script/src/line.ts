@@ -73,7 +73,8 @@ export class Line {
   /** An error: the next word is not `expected`, or is missing. */
   expected(expected: string, hint = ""): ScriptError {
     const found = this.peek();
-    if (found === undefined) return this.error("SCRIPT_MISSING", `expected ${expected}, but the line ends here.${hint}`, { expected });
+    if (found === undefined)
+      return this.error("SCRIPT_MISSING", `expected ${expected}, but the line ends here.${hint}`, { expected });
     return this.error("SCRIPT_EXPECTED", `expected ${expected}, found ${quoted(found)}.${hint}`, { expected, found });
   }
 
@@ -123,7 +124,10 @@ export class Line {
   end(usage: string): void {
     const found = this.peek();
     if (found === undefined) return;
-    throw this.error("SCRIPT_SURPLUS", `expected the end of the line, found ${quoted(found)}. Usage: ${usage}`, { found, expected: "end of line" });
+    throw this.error("SCRIPT_SURPLUS", `expected the end of the line, found ${quoted(found)}. Usage: ${usage}`, {
+      found,
+      expected: "end of line",
+    });
   }
 
   #integer(text: string | undefined): number | undefined {

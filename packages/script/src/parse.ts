@@ -1,9 +1,10 @@
 import { didYouMean } from "@mmu-notifier/steps";
+import { decode } from "./decode.js";
+import { Draft } from "./draft.js";
 import { type Position, quoted, ScriptError } from "./errors.js";
 import { Line } from "./line.js";
 import { OPS, opNamed } from "./ops/table.js";
-import type { Scope } from "./ops/spec.js";
-import { ARENA_MAX, type DeviceLine, type DeviceOption, type Script, type Statement } from "./script.js";
+import { ARENA_MAX, type DeviceOption, type Script, type Statement } from "./script.js";
 
 const DIRECTIVES: Readonly<Record<string, string>> = {
   "==": "== NAME [arena PAGES]",
@@ -18,54 +19,6 @@ const DIRECTIVES: Readonly<Record<string, string>> = {
 export interface ParseOptions {
   /** Name for messages, and of a script without a `==` line. */
   readonly file?: string;
-}
-
-/** A script under construction; also the scope of its names. */
-class Draft implements Scope {
-  readonly devices: DeviceLine[];
-  readonly threads: string[] = [];
-  readonly statements: Statement[] = [];
-  readonly #children = new Map<string, number>();
-  #forks = 0;
-  kernel: string | undefined;
-  arch: string | undefined;
-
-  constructor(
-    readonly name: string,
-    readonly arena: number,
-    readonly position: Position,
-    defaults?: Draft,
-  ) {
-    this.devices = [...(defaults?.devices ?? [])];
-    this.kernel = defaults?.kernel;
-    this.arch = defaults?.arch;
-  }
-
-  fork(name: string | undefined): number {
-    if (name !== undefined) this.#children.set(name, this.#forks);
-    return this.#forks++;
-  }
-
-  child(line: Line): number {
-    const text = line.peek();
-    if (text !== undefined && /^\d+$/.test(text)) return line.integer("a child");
-    const known = text === undefined ? undefined : this.#children.get(text);
-    if (known === undefined) {
-      if (text === undefined) throw line.expected("a child (its number, or the name that fork gave it)");
-      throw line.error(
-        "SCRIPT_UNDECLARED",
-        `no fork before this line made a child ${quoted(text)}. Children are numbered from 0; \`fork NAME\` gives a name.${didYouMean(text, this.#children.keys())}`,
-        { name: text },
-      );
-    }
-    line.word("a child");
-    return known;
-  }
-
-  finish(file: string): Script {
-    const { name, arena, kernel, arch, devices, threads, statements, position } = this;
-    return { name, file, arena, kernel, arch, devices, threads, statements, children: this.#forks, position };
-  }
 }
 
 class Parser {
@@ -90,9 +43,17 @@ class Parser {
       case "==":
         return this.#header(line, start);
       case "kernel":
-        return this.#directive(line, () => (this.#current.kernel = line.name("a kernel such as v6.12")), DIRECTIVES["kernel"]!);
+        return this.#directive(
+          line,
+          () => (this.#current.kernel = line.name("a kernel such as v6.12")),
+          DIRECTIVES["kernel"]!,
+        );
       case "arch":
-        return this.#directive(line, () => (this.#current.arch = line.name("an architecture such as arm64")), DIRECTIVES["arch"]!);
+        return this.#directive(
+          line,
+          () => (this.#current.arch = line.name("an architecture such as arm64")),
+          DIRECTIVES["arch"]!,
+        );
       case "device":
         return this.#directive(line, () => this.#device(line, start), DIRECTIVES["device"]!);
       case "thread":
@@ -113,14 +74,24 @@ class Parser {
     return scripts;
   }
 
-  #error(code: "SCRIPT_UNKNOWN_OP" | "SCRIPT_DUPLICATE" | "SCRIPT_BLOCK", at: Position, what: string, name = ""): ScriptError {
+  #error(
+    code: "SCRIPT_UNKNOWN_OP" | "SCRIPT_DUPLICATE" | "SCRIPT_BLOCK",
+    at: Position,
+    what: string,
+    name = "",
+  ): ScriptError {
     return new ScriptError(code, this.#file, at, what, name === "" ? {} : { name });
   }
 
   #threadMustBeClosed(): void {
     if (this.#thread === undefined) return;
     const { name, position } = this.#thread;
-    throw this.#error("SCRIPT_BLOCK", position, `thread ${quoted(name)} is opened here and never closed: expected a line with } after its last op`, name);
+    throw this.#error(
+      "SCRIPT_BLOCK",
+      position,
+      `thread ${quoted(name)} is opened here and never closed: expected a line with } after its last op`,
+      name,
+    );
   }
 
   #header(line: Line, start: Position): void {
@@ -135,10 +106,16 @@ class Parser {
       const at = line.position;
       arena = line.integer("the arena's size in pages", 1);
       if (arena > ARENA_MAX) {
-        throw new ScriptError("SCRIPT_EXPECTED", this.#file, at, `expected an arena of 1 to ${ARENA_MAX} pages, found ${arena}.`, {
-          expected: `1 to ${ARENA_MAX}`,
-          found: `${arena}`,
-        });
+        throw new ScriptError(
+          "SCRIPT_EXPECTED",
+          this.#file,
+          at,
+          `expected an arena of 1 to ${ARENA_MAX} pages, found ${arena}.`,
+          {
+            expected: `1 to ${ARENA_MAX}`,
+            found: `${arena}`,
+          },
+        );
       }
     }
     line.end(DIRECTIVES["=="]!);
@@ -148,7 +125,11 @@ class Parser {
 
   #directive(line: Line, read: () => void, usage: string): void {
     if (this.#thread !== undefined) {
-      throw this.#error("SCRIPT_BLOCK", line.position, `${quoted(usage.split(" ", 1)[0]!)} stands outside of thread blocks: close thread ${quoted(this.#thread.name)} first`);
+      throw this.#error(
+        "SCRIPT_BLOCK",
+        line.position,
+        `${quoted(usage.split(" ", 1)[0]!)} stands outside of thread blocks: close thread ${quoted(this.#thread.name)} first`,
+      );
     }
     read();
     line.end(usage);
@@ -173,7 +154,11 @@ class Parser {
 
   #openThread(line: Line, start: Position): void {
     if (this.#thread !== undefined) {
-      throw this.#error("SCRIPT_BLOCK", start, `a thread block cannot stand inside another: close thread ${quoted(this.#thread.name)} first`);
+      throw this.#error(
+        "SCRIPT_BLOCK",
+        start,
+        `a thread block cannot stand inside another: close thread ${quoted(this.#thread.name)} first`,
+      );
     }
     const name = line.name("a name for the thread");
     if (this.#current.threads.includes(name)) {
@@ -217,7 +202,12 @@ class Parser {
     const spec = opNamed(first);
     if (spec === undefined) {
       const known = [...OPS.map((op) => op.name), ...Object.keys(DIRECTIVES).slice(1)];
-      throw this.#error("SCRIPT_UNKNOWN_OP", start, `expected an op, found ${quoted(first)}.${didYouMean(first, known)}`, first);
+      throw this.#error(
+        "SCRIPT_UNKNOWN_OP",
+        start,
+        `expected an op, found ${quoted(first)}.${didYouMean(first, known)}`,
+        first,
+      );
     }
     const op = spec.parse(line, this.#current);
     line.end(spec.usage);
@@ -239,31 +229,6 @@ function deviceOption(text: string | undefined): DeviceOption {
   if (text === undefined || text === "true") return true;
   if (text === "false") return false;
   return /^-?(?:0x[0-9a-f]+|\d+(?:\.\d+)?)$/i.test(text) ? Number(text) : text;
-}
-
-/** Control characters but for tab and the line ends. */
-const CONTROL = /[^\P{Cc}\t\n\r]/u;
-
-/** Strict text: a script is UTF-8 without control characters other than tab and line ends. */
-function decode(source: string | Uint8Array, file: string): string {
-  let text: string;
-  if (typeof source === "string") text = source;
-  else {
-    try {
-      text = new TextDecoder("utf-8", { fatal: true }).decode(source);
-    } catch {
-      throw new ScriptError("SCRIPT_NOT_TEXT", file, { line: 1, column: 1 }, "expected a text file in UTF-8, but its bytes are not UTF-8");
-    }
-  }
-  const control = CONTROL.exec(text);
-  if (control !== null) {
-    const before = text.slice(0, control.index);
-    const line = before.split("\n").length;
-    const column = control.index - before.lastIndexOf("\n");
-    const code = control[0].charCodeAt(0).toString(16).padStart(2, "0");
-    throw new ScriptError("SCRIPT_NOT_TEXT", file, { line, column }, `expected text, found the control character 0x${code}`);
-  }
-  return text;
 }
 
 /**

@@ -6,7 +6,8 @@ import { OPS, parseScripts, ScriptError } from "../src/index.js";
 function reads(source: string | Uint8Array): void {
   try {
     const scripts = parseScripts(source, { file: "f.mm" });
-    for (const script of scripts) expect(script.statements.map(({ index }) => index)).toEqual(script.statements.map((_, i) => i));
+    for (const script of scripts)
+      expect(script.statements.map(({ index }) => index)).toEqual(script.statements.map((_, i) => i));
   } catch (error) {
     if (!(error instanceof ScriptError)) throw error;
     expect(error.line).toBeGreaterThanOrEqual(1);
@@ -50,15 +51,35 @@ describe("the parser, whatever it is given,", () => {
   it("throws nothing but ScriptError for a real script with a part cut, doubled or replaced", () => {
     const place = fc.nat({ max: SCRIPT.length });
     fc.assert(
-      fc.property(place, place, fc.oneof(fc.constant(""), fc.string({ maxLength: 20 }), place.map((at) => SCRIPT.slice(at, at + 30))), (a, b, part) => {
-        reads(SCRIPT.slice(0, Math.min(a, b)) + part + SCRIPT.slice(Math.max(a, b)));
-      }),
+      fc.property(
+        place,
+        place,
+        fc.oneof(
+          fc.constant(""),
+          fc.string({ maxLength: 20 }),
+          place.map((at) => SCRIPT.slice(at, at + 30)),
+        ),
+        (a, b, part) => {
+          reads(SCRIPT.slice(0, Math.min(a, b)) + part + SCRIPT.slice(Math.max(a, b)));
+        },
+      ),
       { numRuns: 1000 },
     );
   });
 
   it("throws nothing but ScriptError for ops with words from the language in any order", () => {
-    const words = [...new Set([...OPS.map(({ name }) => name), ...SCRIPT.split(/\s+/), "0x", "-1", "1e9", "18446744073709551616", "__proto__", "fd="])];
+    const words = [
+      ...new Set([
+        ...OPS.map(({ name }) => name),
+        ...SCRIPT.split(/\s+/),
+        "0x",
+        "-1",
+        "1e9",
+        "18446744073709551616",
+        "__proto__",
+        "fd=",
+      ]),
+    ];
     const line = fc.array(fc.constantFrom(...words), { minLength: 1, maxLength: 8 }).map((parts) => parts.join(" "));
     fc.assert(
       fc.property(fc.array(line, { maxLength: 12 }), (lines) => reads(lines.join("\n"))),

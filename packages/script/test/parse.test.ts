@@ -36,7 +36,9 @@ describe("a script file", () => {
   });
 
   it("with directives before the first == line gives them to every script", () => {
-    const [a, b] = parseScripts("kernel v6.4\ndevice smmu0 driver arm-smmu\n== a\nwrite 0\n== b\narch arm64\ndev smmu0 read 3\n");
+    const [a, b] = parseScripts(
+      "kernel v6.4\ndevice smmu0 driver arm-smmu\n== a\nwrite 0\n== b\narch arm64\ndev smmu0 read 3\n",
+    );
 
     expect([a!.kernel, b!.kernel, a!.arch, b!.arch]).toEqual(["v6.4", "v6.4", undefined, "arm64"]);
     expect(b!.devices).toMatchObject([{ name: "smmu0", driver: "arm-smmu", options: {} }]);
@@ -65,7 +67,10 @@ describe("a script file", () => {
   it("reads device options as numbers, booleans and text", () => {
     const { devices } = one("device s driver ./d.ts ats stall=false asid=0x10 policy=re-walk\nwrite 0");
 
-    expect(devices[0]).toMatchObject({ driver: "./d.ts", options: { ats: true, stall: false, asid: 16, policy: "re-walk" } });
+    expect(devices[0]).toMatchObject({
+      driver: "./d.ts",
+      options: { ats: true, stall: false, asid: 16, policy: "re-walk" },
+    });
   });
 
   it("may be bytes in UTF-8", () => {
@@ -74,7 +79,15 @@ describe("a script file", () => {
 });
 
 describe("both dialects", () => {
-  const map = { kind: "map", placement: "fixed", populate: false, locked: false, noreserve: false, growsdown: false, offset: 0 };
+  const map = {
+    kind: "map",
+    placement: "fixed",
+    populate: false,
+    locked: false,
+    noreserve: false,
+    growsdown: false,
+    offset: 0,
+  };
 
   it.each([
     ["map 0 4 rw- p anon", "map 0 4 rw anon private over"],
@@ -114,7 +127,11 @@ describe("both dialects", () => {
   });
 
   it("tell a load of one page from loads of each and loads until a signal", () => {
-    expect(["read 1", "readr 1 2", "read 1 2"].map((line) => (op(line) as { mode: string }).mode)).toEqual(["one", "each", "until"]);
+    expect(["read 1", "readr 1 2", "read 1 2"].map((line) => (op(line) as { mode: string }).mode)).toEqual([
+      "one",
+      "each",
+      "until",
+    ]);
   });
 
   it("name children by number or by the name of their fork", () => {
@@ -132,30 +149,66 @@ describe("an error says where and what was expected", () => {
     ["map 0", "SCRIPT_MISSING", "t.mm:1:6: expected a number of pages, but the line ends here."],
     ["map 0 4 rq p anon", "SCRIPT_EXPECTED", 't.mm:1:9: expected a protection such as rw- or none, found "rq".'],
     ["map 0 4 rw- q anon", "SCRIPT_EXPECTED", 't.mm:1:13: expected private or shared (p, s), found "q".'],
-    ["map 0 4 rw- p anon 0 norpl", "SCRIPT_EXPECTED", 't.mm:1:22: expected a mapping flag (norepl, hint, populate, noreserve, locked, growsdown, stack), found "norpl". Did you mean "norepl"?'],
+    [
+      "map 0 4 rw- p anon 0 norpl",
+      "SCRIPT_EXPECTED",
+      't.mm:1:22: expected a mapping flag (norepl, hint, populate, noreserve, locked, growsdown, stack), found "norpl". Did you mean "norepl"?',
+    ],
     ["map 0 4 rw private", "SCRIPT_MISSING", "t.mm:1:19: expected anon or fd=NAME, but the line ends here."],
     ["unmap 0 4 5", "SCRIPT_SURPLUS", 't.mm:1:11: expected the end of the line, found "5". Usage: unmap S L'],
     ["unmap -1 4", "SCRIPT_EXPECTED", 't.mm:1:7: expected a first page, found "-1".'],
     ["unmap 1e3 4", "SCRIPT_EXPECTED", 't.mm:1:7: expected a first page, found "1e3".'],
-    ["advise 0 4 dontned", "SCRIPT_EXPECTED", 't.mm:1:12: expected an advice such as dontneed, found "dontned". Did you mean "dontneed"?'],
+    [
+      "advise 0 4 dontned",
+      "SCRIPT_EXPECTED",
+      't.mm:1:12: expected an advice such as dontneed, found "dontned". Did you mean "dontneed"?',
+    ],
     ["uffdwp 0 4 maybe", "SCRIPT_EXPECTED", 't.mm:1:12: expected on or off (on, off, 1, 0), found "maybe".'],
-    ["reap c1", "SCRIPT_UNDECLARED", 't.mm:1:6: no fork before this line made a child "c1". Children are numbered from 0; `fork NAME` gives a name.'],
-    ["dev smmu0 read 3", "SCRIPT_UNDECLARED", 't.mm:1:5: there is no device "smmu0". Add a line `device smmu0 driver DRIVER` before it.'],
-    ["device smmu0 driver x\ndev smmu1 read 3", "SCRIPT_UNDECLARED", 't.mm:2:5: there is no device "smmu1". Add a line `device smmu1 driver DRIVER` before it. Did you mean "smmu0"?'],
+    [
+      "reap c1",
+      "SCRIPT_UNDECLARED",
+      't.mm:1:6: no fork before this line made a child "c1". Children are numbered from 0; `fork NAME` gives a name.',
+    ],
+    [
+      "dev smmu0 read 3",
+      "SCRIPT_UNDECLARED",
+      't.mm:1:5: there is no device "smmu0". Add a line `device smmu0 driver DRIVER` before it.',
+    ],
+    [
+      "device smmu0 driver x\ndev smmu1 read 3",
+      "SCRIPT_UNDECLARED",
+      't.mm:2:5: there is no device "smmu1". Add a line `device smmu1 driver DRIVER` before it. Did you mean "smmu0"?',
+    ],
     ["device a driver x\ndevice a driver y", "SCRIPT_DUPLICATE", 't.mm:2:1: there is a device "a" already'],
     ["device a arm-smmu", "SCRIPT_EXPECTED", 't.mm:1:10: expected driver, found "arm-smmu".'],
     ["device a driver x =3", "SCRIPT_EXPECTED", 't.mm:1:19: expected an option written key=value, found "=3".'],
     ["== a\n== a", "SCRIPT_DUPLICATE", 't.mm:2:1: there is a script "a" in this file already'],
     ["== a arena 0", "SCRIPT_EXPECTED", 't.mm:1:12: expected the arena\'s size in pages (at least 1), found "0".'],
     ["== a arena 9000", "SCRIPT_EXPECTED", "t.mm:1:12: expected an arena of 1 to 8192 pages, found 9000."],
-    ["thread A {\nwrite 0", "SCRIPT_BLOCK", 't.mm:1:1: thread "A" is opened here and never closed: expected a line with } after its last op'],
-    ["thread A {\nthread B {\n}\n}", "SCRIPT_BLOCK", 't.mm:2:1: a thread block cannot stand inside another: close thread "A" first'],
-    ["thread A {\nkernel v6.4\n}", "SCRIPT_BLOCK", 't.mm:2:8: "kernel" stands outside of thread blocks: close thread "A" first'],
+    [
+      "thread A {\nwrite 0",
+      "SCRIPT_BLOCK",
+      't.mm:1:1: thread "A" is opened here and never closed: expected a line with } after its last op',
+    ],
+    [
+      "thread A {\nthread B {\n}\n}",
+      "SCRIPT_BLOCK",
+      't.mm:2:1: a thread block cannot stand inside another: close thread "A" first',
+    ],
+    [
+      "thread A {\nkernel v6.4\n}",
+      "SCRIPT_BLOCK",
+      't.mm:2:8: "kernel" stands outside of thread blocks: close thread "A" first',
+    ],
     ["thread A\nwrite 0\n}", "SCRIPT_MISSING", "t.mm:1:9: expected {, but the line ends here."],
     ["}", "SCRIPT_BLOCK", "t.mm:1:1: there is no thread block to close here"],
     ["write 0\nwrite \u0000", "SCRIPT_NOT_TEXT", "t.mm:2:7: expected text, found the control character 0x00"],
     ["constructor 1", "SCRIPT_UNKNOWN_OP", 't.mm:1:1: expected an op, found "constructor".'],
-    ["advise 0 4 constructor", "SCRIPT_EXPECTED", 't.mm:1:12: expected an advice such as dontneed, found "constructor".'],
+    [
+      "advise 0 4 constructor",
+      "SCRIPT_EXPECTED",
+      't.mm:1:12: expected an advice such as dontneed, found "constructor".',
+    ],
   ])("%j", (source, code, message) => {
     const error = failure(source);
 

@@ -15,7 +15,19 @@ export interface CommandEntry {
 
 /** All commands in the order help lists them. */
 export const COMMANDS: readonly CommandEntry[] = [
-  { name: "story", summary: "what the patch cures, what it misses and what it costs; the default", load: () => import("./story.js") },
-  { name: "run", summary: "run a script and show what the kernel, the notifiers and the devices did", load: () => import("./run.js") },
-  { name: "list", summary: "list drivers, kernels, architectures or the ops of the script language", load: () => import("./list.js") },
+  {
+    name: "story",
+    summary: "what the patch cures, what it misses and what it costs; the default",
+    load: () => import("./story.js"),
+  },
+  {
+    name: "run",
+    summary: "run a script and show what the kernel, the notifiers and the devices did",
+    load: () => import("./run.js"),
+  },
+  {
+    name: "list",
+    summary: "list drivers, kernels, architectures or the ops of the script language",
+    load: () => import("./list.js"),
+  },
 ];

@@ -23,16 +23,39 @@ interface Listing {
   readonly broken?: readonly BrokenDriver[];
 }
 
-const TITLES: Readonly<Record<Kind, string>> = { drivers: "Drivers", kernels: "Kernels", archs: "Architectures", ops: "Ops of the script language" };
+const TITLES: Readonly<Record<Kind, string>> = {
+  drivers: "Drivers",
+  kernels: "Kernels",
+  archs: "Architectures",
+  ops: "Ops of the script language",
+};
 
 async function listing(kind: Kind | undefined): Promise<Listing> {
   const wants = (one: Kind): boolean => kind === one || (kind === undefined && one !== "ops");
   const registry = wants("drivers") ? await shippedRegistry() : PluginRegistry.withCore();
   const broken = wants("drivers") ? await addInstalledDrivers(registry, process.cwd()) : [];
   return {
-    ...(wants("drivers") ? { drivers: registry.list("driver").map(({ plugin, name, origin }) => ({ name, summary: plugin.driver.summary, origin })) } : {}),
-    ...(wants("kernels") ? { kernels: registry.list("kernel-profile").map(({ plugin, name, origin }) => ({ name, summary: plugin.profile.summary, origin })) } : {}),
-    ...(wants("archs") ? { archs: registry.list("architecture").map(({ plugin, name, origin }) => ({ name, summary: plugin.architecture.summary, origin })) } : {}),
+    ...(wants("drivers")
+      ? {
+          drivers: registry
+            .list("driver")
+            .map(({ plugin, name, origin }) => ({ name, summary: plugin.driver.summary, origin })),
+        }
+      : {}),
+    ...(wants("kernels")
+      ? {
+          kernels: registry
+            .list("kernel-profile")
+            .map(({ plugin, name, origin }) => ({ name, summary: plugin.profile.summary, origin })),
+        }
+      : {}),
+    ...(wants("archs")
+      ? {
+          archs: registry
+            .list("architecture")
+            .map(({ plugin, name, origin }) => ({ name, summary: plugin.architecture.summary, origin })),
+        }
+      : {}),
     ...(wants("ops") ? { ops: OPS.map(({ usage, summary }) => ({ name: usage, summary })) } : {}),
     ...(broken.length > 0 ? { broken } : {}),
   };
@@ -43,11 +66,12 @@ function show(found: Listing, context: Context): void {
   const blocks = KINDS.flatMap((kind) => {
     const rows = found[kind];
     if (rows === undefined) return [];
-    const body = rows.map(({ name, summary, origin }) => [colors.cyan(name), summary, ...(origin === undefined ? [] : [colors.dim(origin)])]);
+    const body = rows.map(({ name, summary, origin }) => [colors.cyan(name), summary, colors.dim(origin ?? "")]);
     return [`${colors.bold(TITLES[kind])}\n${table(body)}`];
   });
   context.print(blocks.join("\n\n"));
-  for (const { name, error } of found.broken ?? []) context.warn(`mmun: ${name} is installed but cannot be used: ${error}`);
+  for (const { name, error } of found.broken ?? [])
+    context.warn(`mmun: ${name} is installed but cannot be used: ${error}`);
 }
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {

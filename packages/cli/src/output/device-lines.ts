@@ -7,7 +7,8 @@ export function deviceLines(happened: readonly Happening[], colors: Context["col
   let device = "";
   let words: { text: string; times: number }[] = [];
   const flush = (): void => {
-    if (words.length > 0) lines.push(`${device} ${folded(words.map(({ text, times }) => (times > 1 ? `${text} ×${times}` : text)))}`);
+    if (words.length > 0)
+      lines.push(`${device} ${folded(words.map(({ text, times }) => (times > 1 ? `${text} ×${times}` : text)))}`);
     words = [];
   };
   for (const one of happened) {
@@ -50,7 +51,7 @@ function wordOf(event: Extract<Happening, { kind: "device" }>["event"], colors: 
     case "fault":
       return colors.yellow(event.code);
     case "response":
-      return `${event.response.toLowerCase()}`;
+      return event.response.toLowerCase();
     case "error":
       return colors.red(event.code);
     case "walk-read":

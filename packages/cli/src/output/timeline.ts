@@ -86,8 +86,13 @@ function resultText(record: OpRecord, { colors }: Context): string {
 
 function pageLines({ vma, pg }: OpRecord): string[] {
   return [
-    ...vma.map(([start, end, rights, offset, backing, flags]) => `vma ${span(start, end)} ${rights} ${backing}${offset === 0 ? "" : `+${offset}`} ${flags}`.trimEnd()),
-    ...pg.map(([first, pages, flags, id, mapcount]) => `pg ${span(first, first + pages)} ${flags}${id === 0 ? "" : ` #${id}`}${mapcount < 0 ? "" : ` mapped ${mapcount}`}`),
+    ...vma.map(([start, end, rights, offset, backing, flags]) =>
+      `vma ${span(start, end)} ${rights} ${backing}${offset === 0 ? "" : `+${offset}`} ${flags}`.trimEnd(),
+    ),
+    ...pg.map(
+      ([first, pages, flags, id, mapcount]) =>
+        `pg ${span(first, first + pages)} ${flags}${id === 0 ? "" : ` #${id}`}${mapcount < 0 ? "" : ` mapped ${mapcount}`}`,
+    ),
   ];
 }
 
@@ -105,7 +110,12 @@ export function renderScript(run: ScriptRun, context: Context, pages: boolean): 
   const { script, kernel, arch, records, devices, errors } = run;
   const rows = records.map((record) => {
     const happened = record.happened ?? [];
-    const columns = [faultLines(happened), notificationLines(happened), flushLines(happened), deviceLines(happened, colors)];
+    const columns = [
+      faultLines(happened),
+      notificationLines(happened),
+      flushLines(happened),
+      deviceLines(happened, colors),
+    ];
     return [
       colors.dim(String(record.i)),
       [colors.cyan(record.op), ...(pages ? pageLines(record).map((line) => colors.dim(line)) : [])].join("\n"),
@@ -127,7 +137,13 @@ export function renderScript(run: ScriptRun, context: Context, pages: boolean): 
     ...verdicts(run, context),
     ...devices.map(({ name, driver, origin, upgrade, costs }) => {
       const commands = Object.values(costs.commands).reduce((sum, n) => sum + n, 0);
-      const spent = [plural(commands, "command"), plural(costs.syncs, "sync"), plural(costs.faults, "fault"), plural(costs.walks, "walk"), plural(costs.hits, "hit")];
+      const spent = [
+        plural(commands, "command"),
+        plural(costs.syncs, "sync"),
+        plural(costs.faults, "fault"),
+        plural(costs.walks, "walk"),
+        plural(costs.hits, "hit"),
+      ];
       return `  ${colors.cyan(name)} ${driver} ${colors.dim(`(${origin})`)} ${upgrade}s upgrades: ${spent.join(", ")}`;
     }),
     ...errors.map((error) => `  ${colors.red(error)}`),

@@ -46,7 +46,11 @@ export const ACCESS_OPS: readonly OpSpec[] = [
   spec("fork [NAME]", "fork; children are numbered from 0 and idle", forkOp),
   spec("cread C P [N]", "a load by child C", access(false, true)),
   spec("cwrite C P [N]", "a store by child C", access(true, true)),
-  spec("cunmap C S L", "munmap by child C", (line, scope) => ({ kind: "unmap", child: scope.child(line), ...span(line) })),
+  spec("cunmap C S L", "munmap by child C", (line, scope) => ({
+    kind: "unmap",
+    child: scope.child(line),
+    ...span(line),
+  })),
   spec("cdontneed C S L", "madvise(MADV_DONTNEED) by child C", (line, scope) => ({
     kind: "advise",
     child: scope.child(line),

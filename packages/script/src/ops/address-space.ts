@@ -182,8 +182,11 @@ export const ADDRESS_SPACE_OPS: readonly OpSpec[] = [
   spec("mincore S L", "mincore", (line) => ({ kind: "mincore", ...span(line) })),
   spec("mbind S L default|bind|NODE", "mbind with MPOL_MF_MOVE", mbind),
   spec("movepages S [L NODE]", "move_pages to a node", movePages),
-  spec("rfp S L PG", "remap_file_pages", (line) => ({ kind: "rfp", ...span(line), pgoff: line.integer("a page of the file") })),
+  spec("rfp S L PG", "remap_file_pages", (line) => ({
+    kind: "rfp",
+    ...span(line),
+    pgoff: line.integer("a page of the file"),
+  })),
   spec("clearrefs N", "/proc/self/clear_refs", clearRefs),
   spec("clear_refs N", "the same as clearrefs", clearRefs),
 ];
-

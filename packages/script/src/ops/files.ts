@@ -11,7 +11,11 @@ function create(kind: FileKind): OpSpec["parse"] {
   });
 }
 
-const truncate: OpSpec["parse"] = (line) => ({ kind: "ftrunc", file: file(line), pages: line.integer("a size in pages") });
+const truncate: OpSpec["parse"] = (line) => ({
+  kind: "ftrunc",
+  file: file(line),
+  pages: line.integer("a size in pages"),
+});
 
 function range(kind: "fpunch" | "fzero" | "fcollapse"): OpSpec["parse"] {
   return (line) => ({

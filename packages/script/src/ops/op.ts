@@ -10,7 +10,10 @@ export const PROT_WRITE = 2;
 export const PROT_EXEC = 4;
 
 /** What a mapping is backed by: nothing, a hugetlb pool, or a file that the runner knows by name. */
-export type Backing = { readonly kind: "anon" } | { readonly kind: "huge" } | { readonly kind: "file"; readonly name: string };
+export type Backing =
+  | { readonly kind: "anon" }
+  | { readonly kind: "huge" }
+  | { readonly kind: "file"; readonly name: string };
 
 /** mmap() of whole pages inside the arena. */
 export interface MapOp extends Span {
@@ -89,14 +92,31 @@ export type Op =
   | { readonly kind: "cexec" | "reap" | "mrelease" | "ckvm"; readonly child: number }
   | { readonly kind: "exit" }
   // Files
-  | { readonly kind: "create"; readonly name: string; readonly file: FileKind; readonly pages: number; readonly fill: boolean }
+  | {
+      readonly kind: "create";
+      readonly name: string;
+      readonly file: FileKind;
+      readonly pages: number;
+      readonly fill: boolean;
+    }
   | { readonly kind: "ftrunc"; readonly file: string; readonly pages: number }
-  | { readonly kind: "fpunch" | "fzero" | "fcollapse"; readonly file: string; readonly start: number; readonly pages: number }
+  | {
+      readonly kind: "fpunch" | "fzero" | "fcollapse";
+      readonly file: string;
+      readonly start: number;
+      readonly pages: number;
+    }
   | { readonly kind: "fwrite" | "fread"; readonly file: string; readonly page: number }
   | { readonly kind: "fsync" | "fdrop"; readonly file: string }
   // userfaultfd
   | { readonly kind: "uffd"; readonly mode: "sync" | "async" | "unpop" }
-  | (Span & { readonly kind: "uffdreg"; readonly missing: boolean; readonly wp: boolean; readonly minor: boolean; readonly at: number | undefined })
+  | (Span & {
+      readonly kind: "uffdreg";
+      readonly missing: boolean;
+      readonly wp: boolean;
+      readonly minor: boolean;
+      readonly at: number | undefined;
+    })
   | (Span & { readonly kind: "uffdunreg" | "uffdzero" | "pscan" })
   | (Span & { readonly kind: "uffdwp"; readonly on: boolean })
   | { readonly kind: "uffdcopy"; readonly page: number; readonly wp: boolean }
@@ -111,10 +131,21 @@ export type Op =
   | (Span & { readonly kind: "spin"; readonly milliseconds: number; readonly write: boolean })
   | { readonly kind: "sysfs"; readonly path: string; readonly value: string }
   // Devices
-  | (Span & { readonly kind: "device-access"; readonly device: string; readonly write: boolean; readonly value: number | undefined });
+  | (Span & {
+      readonly kind: "device-access";
+      readonly device: string;
+      readonly write: boolean;
+      readonly value: number | undefined;
+    });
 
 /** The ops of one kind. */
-export type OpOf<K extends Op["kind"]> = Op extends infer O ? (O extends { readonly kind: infer Kind } ? (K extends Kind ? O : never) : never) : never;
+export type OpOf<K extends Op["kind"]> = Op extends infer O
+  ? O extends { readonly kind: infer Kind }
+    ? K extends Kind
+      ? O
+      : never
+    : never
+  : never;
 
 /** madvise() advice by name; the numbers are Linux's. */
 export const ADVICE: Readonly<Record<string, number>> = {

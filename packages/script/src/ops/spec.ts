@@ -39,7 +39,8 @@ export function pageOrSpan(line: Line): Span & { readonly ranged: boolean } {
 /** `rwx` with dashes or without, or `none`. */
 export function prot(line: Line): number {
   const text = line.peek();
-  if (text === undefined || !(text === "none" || /^(?=.)[r-]?[w-]?[x-]?$/.test(text))) throw line.expected("a protection such as rw- or none");
+  if (text === undefined || !(text === "none" || /^(?=.)[r-]?[w-]?[x-]?$/.test(text)))
+    throw line.expected("a protection such as rw- or none");
   line.word("");
   if (text === "none") return 0;
   return (

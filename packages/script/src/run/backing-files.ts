@@ -1,4 +1,18 @@
-import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, type Kernel, PG_ALLOCATED, PG_DEVICE, PG_UPTODATE, sysFsync, sysPwrite, type Thread } from "@mmu-notifier/core";
+import {
+  FMODE_READ,
+  FMODE_WRITE,
+  INODE_DAX,
+  INODE_DISK,
+  INODE_HUGETLB,
+  INODE_SHMEM,
+  type Kernel,
+  PG_ALLOCATED,
+  PG_DEVICE,
+  PG_UPTODATE,
+  sysFsync,
+  sysPwrite,
+  type Thread,
+} from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { FileKind } from "../ops/op.js";
 import type { ScriptState } from "./script-state.js";
@@ -10,7 +24,12 @@ const SMALL = 64;
 const LARGE_ARENA = 512;
 const HUGE_PAGES = 8;
 
-const INODES: Readonly<Record<FileKind, number>> = { memfd: INODE_SHMEM, disk: INODE_DISK, hugetlb: INODE_HUGETLB, dax: INODE_DAX };
+const INODES: Readonly<Record<FileKind, number>> = {
+  memfd: INODE_SHMEM,
+  disk: INODE_DISK,
+  hugetlb: INODE_HUGETLB,
+  dax: INODE_DAX,
+};
 
 /** The first byte of page `index` of a file that was filled: 100 to 199. */
 export function filled(index: number): number {
@@ -25,7 +44,12 @@ export function* createBuiltInFiles(k: Kernel, t: Thread, state: ScriptState, ar
   const has = (name: string): boolean => state.names.includes(name);
   if (has("mem")) {
     const pages = arena > LARGE_ARENA ? arena : SMALL;
-    yield* createFile(k, t, state, { name: "mem", kind: "memfd", pages, written: pages > LARGE_ARENA ? SMALL : pages / 2 });
+    yield* createFile(k, t, state, {
+      name: "mem",
+      kind: "memfd",
+      pages,
+      written: pages > LARGE_ARENA ? SMALL : pages / 2,
+    });
   }
   if (has("memro")) yield openReadOnly(k, state, "memro", "mem");
   if (has("file")) {
@@ -33,7 +57,13 @@ export function* createBuiltInFiles(k: Kernel, t: Thread, state: ScriptState, ar
     yield* sysFsync(k, t, state.file("file"));
   }
   if (has("filero")) yield openReadOnly(k, state, "filero", "file");
-  if (has("hmem")) yield* createFile(k, t, state, { name: "hmem", kind: "hugetlb", pages: HUGE_PAGES * k.tables.hugePages, written: 0 });
+  if (has("hmem"))
+    yield* createFile(k, t, state, {
+      name: "hmem",
+      kind: "hugetlb",
+      pages: HUGE_PAGES * k.tables.hugePages,
+      written: 0,
+    });
 }
 
 /** What a file is when it is made. */
@@ -61,7 +91,7 @@ export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, ki
 /** A DAX file is its blocks: frames of device memory, in huge runs where the file is large enough. */
 function allocateBlocks(k: Kernel, inode: number, pages: number): void {
   const huge = k.tables.hugePages;
-  for (let index = 0; index < pages; ) {
+  for (let index = 0; index < pages;) {
     const run = pages - index >= huge ? huge : 1;
     const first = k.pages.segment.allocRun(run, run, PG_ALLOCATED | PG_DEVICE | PG_UPTODATE);
     for (let i = 0; i < run; i++, index++) {

@@ -2,7 +2,14 @@ import { type NotificationPhase, type NotificationStream, phases } from "@mmu-no
 import type { Kernel } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 
-const PHASES: readonly NotificationPhase[] = ["start", "end", "clear-flush-young", "clear-young", "test-young", "release"];
+const PHASES: readonly NotificationPhase[] = [
+  "start",
+  "end",
+  "clear-flush-young",
+  "clear-young",
+  "test-young",
+  "release",
+];
 
 /**
  * A notifier that listens and does nothing, as a virtual machine without memory has: the recorded kernels were watched through

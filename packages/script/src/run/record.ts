@@ -81,7 +81,14 @@ export type Happening =
       readonly mm?: Who;
       readonly who?: Who;
     }
-  | { readonly kind: "flush"; readonly start: Place; readonly end: Place; readonly pages: number; readonly scope: string; readonly mm?: Who }
+  | {
+      readonly kind: "flush";
+      readonly start: Place;
+      readonly end: Place;
+      readonly pages: number;
+      readonly scope: string;
+      readonly mm?: Who;
+    }
   | {
       readonly kind: "set-access-flags";
       readonly fn: string;
@@ -91,8 +98,20 @@ export type Happening =
       readonly changed: boolean;
       readonly mm?: Who;
     }
-  | { readonly kind: "upgrade"; readonly page: number; readonly pages: number; readonly site: string; readonly mm?: Who }
-  | { readonly kind: "handle-mm-fault"; readonly page: number; readonly flags: number; readonly result: number; readonly mm?: Who }
+  | {
+      readonly kind: "upgrade";
+      readonly page: number;
+      readonly pages: number;
+      readonly site: string;
+      readonly mm?: Who;
+    }
+  | {
+      readonly kind: "handle-mm-fault";
+      readonly page: number;
+      readonly flags: number;
+      readonly result: number;
+      readonly mm?: Who;
+    }
   | { readonly kind: "device"; readonly device: string; readonly event: DeviceEvent }
   | { readonly kind: "driver-error"; readonly message: string };
 

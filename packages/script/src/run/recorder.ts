@@ -38,7 +38,10 @@ export class Recorder {
   constructor(kernel: Kernel, cast: Cast, detail: boolean) {
     this.#cast = cast;
     this.#happened = detail ? [] : undefined;
-    this.#subscriptions = [kernel.bus.calls.subscribe((call) => this.#call(call)), kernel.events.subscribe((event) => this.#kernel(event))];
+    this.#subscriptions = [
+      kernel.bus.calls.subscribe((call) => this.#call(call)),
+      kernel.events.subscribe((event) => this.#kernel(event)),
+    ];
   }
 
   /** Everything since the last time, and starts afresh. */
@@ -67,8 +70,14 @@ export class Recorder {
       case "page-fault": {
         const page = event.vpn - ARENA_PAGE;
         if (page < 0 || page >= ARENA_REACH) return;
-        const code = (event.present ? PRESENT : 0) | (event.write ? WRITE : 0) | (event.user ? USER : 0) | (event.exec ? FETCH : 0);
-        this.#ev.push(actor === undefined ? [event.user ? "F" : "FK", page, code] : [event.user ? "F" : "FK", page, code, actor]);
+        const code =
+          (event.present ? PRESENT : 0) |
+          (event.write ? WRITE : 0) |
+          (event.user ? USER : 0) |
+          (event.exec ? FETCH : 0);
+        this.#ev.push(
+          actor === undefined ? [event.user ? "F" : "FK", page, code] : [event.user ? "F" : "FK", page, code, actor],
+        );
         if (this.#happened !== undefined) {
           const { write, exec, user, present } = event;
           this.#happened.push({ kind: "fault", page, write, exec, user, present, ...by(actor) });
@@ -88,17 +97,37 @@ export class Recorder {
         return;
       case "set-access-flags": {
         const { fn, before, after, changed } = event;
-        this.#happened?.push({ kind: "set-access-flags", fn, page: event.vpn - ARENA_PAGE, before, after, changed, ...of(this.#cast.who(event.mm)) });
+        this.#happened?.push({
+          kind: "set-access-flags",
+          fn,
+          page: event.vpn - ARENA_PAGE,
+          before,
+          after,
+          changed,
+          ...of(this.#cast.who(event.mm)),
+        });
         return;
       }
       case "upgrade": {
         const { pages, site } = event;
-        this.#happened?.push({ kind: "upgrade", page: event.vpn - ARENA_PAGE, pages, site, ...of(this.#cast.who(event.mm)) });
+        this.#happened?.push({
+          kind: "upgrade",
+          page: event.vpn - ARENA_PAGE,
+          pages,
+          site,
+          ...of(this.#cast.who(event.mm)),
+        });
         return;
       }
       case "handle-mm-fault": {
         const { flags, result } = event;
-        this.#happened?.push({ kind: "handle-mm-fault", page: event.vpn - ARENA_PAGE, flags, result, ...of(this.#cast.who(event.mm)) });
+        this.#happened?.push({
+          kind: "handle-mm-fault",
+          page: event.vpn - ARENA_PAGE,
+          flags,
+          result,
+          ...of(this.#cast.who(event.mm)),
+        });
         return;
       }
     }
@@ -110,11 +139,15 @@ export class Recorder {
     if (call.mm === mm && listening && touchesArena(start, end)) {
       switch (call.call) {
         case "invalidate_range_start":
-          this.#ev.push(actor === undefined ? ["N", placeOf(start), placeOf(end)] : ["N", placeOf(start), placeOf(end), actor]);
+          this.#ev.push(
+            actor === undefined ? ["N", placeOf(start), placeOf(end)] : ["N", placeOf(start), placeOf(end), actor],
+          );
           break;
         case "clear_flush_young":
         case "clear_young":
-          this.#ev.push(actor === undefined ? ["A", placeOf(start), placeOf(end)] : ["A", placeOf(start), placeOf(end), actor]);
+          this.#ev.push(
+            actor === undefined ? ["A", placeOf(start), placeOf(end)] : ["A", placeOf(start), placeOf(end), actor],
+          );
           break;
         case "test_young":
           this.#ev.push(actor === undefined ? ["Y", placeOf(start)] : ["Y", placeOf(start), actor]);

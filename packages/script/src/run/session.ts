@@ -1,5 +1,12 @@
 import type { Thread } from "@mmu-notifier/core";
-import { type AddressSpace, createMachine, type Device, type Machine, type MachineOptions, type PluginRegistry } from "@mmu-notifier/machine";
+import {
+  type AddressSpace,
+  createMachine,
+  type Device,
+  type Machine,
+  type MachineOptions,
+  type PluginRegistry,
+} from "@mmu-notifier/machine";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Unsubscribable } from "rxjs";
 import { ARENA_PAGE, type Script, type Statement } from "../script.js";
@@ -110,7 +117,13 @@ export class ScriptSession implements Cast {
 
   /** What the ops' paths work with. */
   environment(statement: Statement): Environment {
-    return { k: this.machine.kernel, t: this.process.thread, state: this.state, notifier: this.notifier, value: valueOf(statement) };
+    return {
+      k: this.machine.kernel,
+      t: this.process.thread,
+      state: this.state,
+      notifier: this.notifier,
+      value: valueOf(statement),
+    };
   }
 
   /** The path of an op, for a checker. Its devices' accesses retry for ever. */
@@ -123,7 +136,8 @@ export class ScriptSession implements Cast {
   /** Runs an op straight and says what came of it. */
   run(statement: Statement): OpRecord {
     const { op } = statement;
-    this.#actor = "child" in op && op.kind !== "fork" && op.child >= 0 ? `c${op.child}` : isDaemon(op.kind) ? "k" : undefined;
+    this.#actor =
+      "child" in op && op.kind !== "fork" && op.child >= 0 ? `c${op.child}` : isDaemon(op.kind) ? "k" : undefined;
     const { cleanup, ...result } = this.#execute(statement);
     const { ev, happened } = this.#recorder.take();
     const record: OpRecord = {
@@ -135,7 +149,10 @@ export class ScriptSession implements Cast {
       ...(happened === undefined ? {} : { happened }),
     };
     if (cleanup !== undefined) {
-      this.machine.run(sysMunmap(this.machine.kernel, this.process.thread, cleanup.address, cleanup.length), "clean-up");
+      this.machine.run(
+        sysMunmap(this.machine.kernel, this.process.thread, cleanup.address, cleanup.length),
+        "clean-up",
+      );
       this.#recorder.take();
     }
     return record;
@@ -144,7 +161,10 @@ export class ScriptSession implements Cast {
   /** VMAs and pages of the arena now. */
   snapshot(): Pick<OpRecord, "vma" | "pg"> {
     const k = this.machine.kernel;
-    return { vma: vmaSnapshot(k, this.mm, this.script.arena, (file) => backingName(k, this.state, file)), pg: this.#pages.take() };
+    return {
+      vma: vmaSnapshot(k, this.mm, this.script.arena, (file) => backingName(k, this.state, file)),
+      pg: this.#pages.take(),
+    };
   }
 
   /** Takes the machine down. */
@@ -165,10 +185,16 @@ export class ScriptSession implements Cast {
     const device = this.devices.get(op.device)!;
     const how = op.write ? "write" : "read";
     for (let done = 0; done < op.pages; done++) {
-      const { outcome, attempts, faults, commands, cycle } = device.access(ARENA_PAGE + op.start + done, how, op.value ?? value, this.process);
+      const { outcome, attempts, faults, commands, cycle } = device.access(
+        ARENA_PAGE + op.start + done,
+        how,
+        op.value ?? value,
+        this.process,
+      );
       const at = op.start + done;
       if (outcome.kind === "abort") return { err: outcome.fault, at, done };
-      if (outcome.kind === "livelock") return { err: "LIVELOCK", at, done, livelock: { attempts, faults, commands, cycle } };
+      if (outcome.kind === "livelock")
+        return { err: "LIVELOCK", at, done, livelock: { attempts, faults, commands, cycle } };
       if (outcome.kind === "undecided") return { err: "UNDECIDED", at, done };
       if (op.pages === 1) return op.write ? { ret: 0 } : { val: outcome.value };
     }

@@ -38,14 +38,14 @@ const T = 1 << 10;
 const U = 1 << 11;
 const SWAPCACHE = 1 << 12;
 const DIRTY = 1 << 13;
-const LETTERS = "PSFXWYGHZKTUsd";
+const LETTERS = ["P", "S", "F", "X", "W", "Y", "G", "H", "Z", "K", "T", "U", "s", "d"];
 
 const flagTexts: string[] = [];
 
 function flagText(flags: number): string {
   let text = flagTexts[flags];
   if (text === undefined) {
-    text = [...LETTERS].filter((_, bit) => (flags & (1 << bit)) !== 0).join("");
+    text = LETTERS.filter((_, bit) => (flags & (1 << bit)) !== 0).join("");
     flagTexts[flags] = text;
   }
   return text;
@@ -58,7 +58,6 @@ function flagText(flags: number): string {
 export class PageSnapshots {
   readonly view: PageView;
   readonly #kernel: Kernel;
-  readonly #huge: number;
   #ids = new Int32Array(256);
   /** The snapshot that last saw each frame. */
   #seen = new Int32Array(256);
@@ -68,7 +67,6 @@ export class PageSnapshots {
   constructor(kernel: Kernel, mm: number, arena: number) {
     this.#kernel = kernel;
     this.view = new PageView(kernel, mm, ARENA_PAGE, arena + SLACK_PAGES);
-    this.#huge = kernel.tables.hugePages;
   }
 
   take(): PageRun[] {
@@ -93,7 +91,8 @@ export class PageSnapshots {
       const pfn = view.pfn[at]!;
       const ownId = shown ? this.#id(pfn) : 0;
       const ownMapcount = (ownFlags & P) === 0 ? -1 : shown ? this.#kernel.pages.totalMapcount(pfn) : 0;
-      if (first >= 0 && ownFlags === flags && ownMapcount === mapcount && ownId === (id === 0 ? 0 : id + at - first)) continue;
+      if (first >= 0 && ownFlags === flags && ownMapcount === mapcount && ownId === (id === 0 ? 0 : id + at - first))
+        continue;
       if (first >= 0) runs.push([first, at - first, flagText(flags), id, mapcount]);
       first = at;
       flags = ownFlags;

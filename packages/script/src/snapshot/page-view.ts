@@ -40,7 +40,7 @@ export class PageView {
     const pgd = mms.pgd(this.#mm);
     if (pgd === 0) return;
     const huge = tables.hugePages;
-    for (let at = 0; at < count; ) {
+    for (let at = 0; at < count;) {
       const vpn = first + at;
       const inBlock = vpn % huge;
       const end = Math.min(count, at + huge - inBlock);

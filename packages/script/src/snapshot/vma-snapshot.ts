@@ -1,5 +1,4 @@
 import {
-  INODE_HUGETLB,
   type Kernel,
   VM_ACCOUNT,
   VM_DONTCOPY,
@@ -22,7 +21,6 @@ import {
   VM_READ,
   VM_SEALED,
   VM_SEQ_READ,
-  VM_SHARED,
   VM_UFFD_MINOR,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
@@ -32,7 +30,14 @@ import {
 import { ARENA_PAGE } from "../script.js";
 
 /** `[start, end, "rwxp", file offset, backing, "VmFlags"]`, in pages from the arena's base. */
-export type VmaRecord = readonly [start: number, end: number, rights: string, offset: number, backing: string, flags: string];
+export type VmaRecord = readonly [
+  start: number,
+  end: number,
+  rights: string,
+  offset: number,
+  backing: string,
+  flags: string,
+];
 
 /** The VmFlags of smaps that records keep, in the order smaps prints them. */
 const LETTERS: readonly (readonly [number, string])[] = [
@@ -80,7 +85,10 @@ const rightTexts: readonly string[] = Array.from(
 
 function rightText(flags: number): string {
   const bits =
-    ((flags & VM_READ) !== 0 ? 1 : 0) | ((flags & VM_WRITE) !== 0 ? 2 : 0) | ((flags & VM_EXEC) !== 0 ? 4 : 0) | ((flags & VM_MAYSHARE) !== 0 ? 8 : 0);
+    ((flags & VM_READ) !== 0 ? 1 : 0) |
+    ((flags & VM_WRITE) !== 0 ? 2 : 0) |
+    ((flags & VM_EXEC) !== 0 ? 4 : 0) |
+    ((flags & VM_MAYSHARE) !== 0 ? 8 : 0);
   return rightTexts[bits]!;
 }
 
@@ -93,7 +101,7 @@ const REACH = 512 * 4;
  * @param nameOf the backing's name for an open file
  */
 export function vmaSnapshot(k: Kernel, mm: number, arena: number, nameOf: (file: number) => string): VmaRecord[] {
-  const { vmas, files } = k;
+  const { vmas } = k;
   const records: VmaRecord[] = [];
   if (!k.mms.isLive(mm)) return records;
   const list = k.mms.vmaList(mm);
@@ -106,6 +114,13 @@ export function vmaSnapshot(k: Kernel, mm: number, arena: number, nameOf: (file:
     const flags = vmas.flags(vma);
     const backing = file === 0 ? "anon" : nameOf(file);
     const offset = file === 0 && (flags & VM_HUGETLB) === 0 ? 0 : vmas.pgoff(vma);
-    records.push([vmas.start(vma) - ARENA_PAGE, vmas.end(vma) - ARENA_PAGE, rightText(flags), offset, backing, flagText(flags)]);
+    records.push([
+      vmas.start(vma) - ARENA_PAGE,
+      vmas.end(vma) - ARENA_PAGE,
+      rightText(flags),
+      offset,
+      backing,
+      flagText(flags),
+    ]);
   }
 }

@@ -6,7 +6,6 @@ import { counted, type Outcome } from "../results.js";
 import type { OpResult } from "../record.js";
 import { type Environment, NO_CHILD, threadOf } from "./environment.js";
 
-
 export function* access(env: Environment, op: AccessOp): Path<Outcome> {
   const t = yield* threadOf(env, op.child);
   if (t === undefined) return NO_CHILD;
@@ -40,13 +39,19 @@ export function* access(env: Environment, op: AccessOp): Path<Outcome> {
   }
 }
 
-function signalOf(result: number, page: number): { readonly sig: "SEGV" | "BUS"; readonly code: number; readonly at: number } {
+function signalOf(
+  result: number,
+  page: number,
+): { readonly sig: "SEGV" | "BUS"; readonly code: number; readonly at: number } {
   const taken = decodeSignal(result);
   return { sig: taken?.signal === SIGBUS ? "BUS" : "SEGV", code: taken?.code ?? 0, at: page };
 }
 
 /** One byte on behalf of the process, by the kernel. A read shows the byte. */
-export function* kernelSide({ k, t, value }: Environment, op: OpOf<"kread" | "kwrite" | "pmread" | "pmwrite" | "pvread" | "pvwrite">): Path<Outcome> {
+export function* kernelSide(
+  { k, t, value }: Environment,
+  op: OpOf<"kread" | "kwrite" | "pmread" | "pmwrite" | "pvread" | "pvwrite">,
+): Path<Outcome> {
   const vpn = ARENA_PAGE + op.page;
   const write = op.kind.endsWith("write");
   const how = write ? "write" : "read";

@@ -53,13 +53,26 @@ export function* map(env: Environment, op: MapOp): Path<Outcome> {
     (op.growsdown ? MAP_GROWSDOWN : 0);
   const file = backing.kind === "file" ? yield* descriptor(env, backing.name) : 0;
   const length = op.pages * PAGE;
-  return addressed(yield* sysMmap(env.k, env.t, { address: address(op.start), length, prot: op.prot, flags, file, offset: op.offset * PAGE }), length);
+  return addressed(
+    yield* sysMmap(env.k, env.t, {
+      address: address(op.start),
+      length,
+      prot: op.prot,
+      flags,
+      file,
+      offset: op.offset * PAGE,
+    }),
+    length,
+  );
 }
 
 export function* mapx(env: Environment, op: OpOf<"mapx">): Path<Outcome> {
   const file = op.file === undefined ? -1 : yield* descriptor(env, op.file);
   const { lengthBytes: length, prot, mapFlags: flags, offsetBytes: offset } = op;
-  return addressed(yield* sysMmap(env.k, env.t, { address: ARENA_BASE + op.addressBytes, length, prot, flags, file, offset }), length);
+  return addressed(
+    yield* sysMmap(env.k, env.t, { address: ARENA_BASE + op.addressBytes, length, prot, flags, file, offset }),
+    length,
+  );
 }
 
 export function* unmap(env: Environment, op: OpOf<"unmap">): Path<Outcome> {
@@ -73,7 +86,9 @@ export function* unmapx({ k, t }: Environment, op: OpOf<"unmapx">): Path<Outcome
 
 export function* protect(env: Environment, op: OpOf<"protect">): Path<Outcome> {
   const t = yield* threadOf(env, op.child);
-  return t === undefined ? NO_CHILD : counted(yield* sysMprotect(env.k, t, address(op.start), op.pages * PAGE, op.prot));
+  return t === undefined
+    ? NO_CHILD
+    : counted(yield* sysMprotect(env.k, t, address(op.start), op.pages * PAGE, op.prot));
 }
 
 export function* protectx({ k, t }: Environment, op: OpOf<"protectx">): Path<Outcome> {
@@ -81,7 +96,8 @@ export function* protectx({ k, t }: Environment, op: OpOf<"protectx">): Path<Out
 }
 
 export function* remap({ k, t }: Environment, op: OpOf<"remap">): Path<Outcome> {
-  const flags = (op.mayMove ? MREMAP_MAYMOVE : 0) | (op.fixed ? MREMAP_FIXED : 0) | (op.dontUnmap ? MREMAP_DONTUNMAP : 0);
+  const flags =
+    (op.mayMove ? MREMAP_MAYMOVE : 0) | (op.fixed ? MREMAP_FIXED : 0) | (op.dontUnmap ? MREMAP_DONTUNMAP : 0);
   const length = op.newPages * PAGE;
   const to = op.fixed ? address(op.destination) : 0;
   return addressed(yield* sysMremap(k, t, address(op.start), op.pages * PAGE, length, flags, to), length);
@@ -89,7 +105,9 @@ export function* remap({ k, t }: Environment, op: OpOf<"remap">): Path<Outcome> 
 
 export function* advise(env: Environment, op: OpOf<"advise">): Path<Outcome> {
   const t = yield* threadOf(env, op.child);
-  return t === undefined ? NO_CHILD : counted(yield* sysMadvise(env.k, t, address(op.start), op.pages * PAGE, op.advice));
+  return t === undefined
+    ? NO_CHILD
+    : counted(yield* sysMadvise(env.k, t, address(op.start), op.pages * PAGE, op.advice));
 }
 
 export function* advisex({ k, t }: Environment, op: OpOf<"advisex">): Path<Outcome> {

@@ -5,7 +5,12 @@ import { ARENA_PAGE } from "../../script.js";
 import type { Outcome } from "../results.js";
 
 /** A device's accesses as a path; it never ends when the device retries for ever. */
-export function* deviceAccess(device: Device, op: OpOf<"device-access">, value: number, process: AddressSpace): Path<Outcome> {
+export function* deviceAccess(
+  device: Device,
+  op: OpOf<"device-access">,
+  value: number,
+  process: AddressSpace,
+): Path<Outcome> {
   for (let done = 0; done < op.pages; done++) {
     const vpn = ARENA_PAGE + op.start + done;
     const result = yield* op.write ? device.write(vpn, op.value ?? value, process) : device.read(vpn, process);

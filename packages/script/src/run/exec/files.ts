@@ -33,7 +33,16 @@ const MODES = {
 } as const;
 
 export function* fallocate(env: Environment, op: OpOf<"fpunch" | "fzero" | "fcollapse">): Path<Outcome> {
-  return counted(yield* sysFallocate(env.k, env.t, yield* descriptor(env, op.file), MODES[op.kind], op.start * PAGE, op.pages * PAGE));
+  return counted(
+    yield* sysFallocate(
+      env.k,
+      env.t,
+      yield* descriptor(env, op.file),
+      MODES[op.kind],
+      op.start * PAGE,
+      op.pages * PAGE,
+    ),
+  );
 }
 
 export function* write(env: Environment, op: OpOf<"fwrite">): Path<Outcome> {

@@ -4,7 +4,6 @@ import type { OpOf } from "../../ops/op.js";
 import { counted, type Outcome } from "../results.js";
 import { type Environment, NO_CHILD, threadOf } from "./environment.js";
 
-
 export function* fork({ k, t, state }: Environment, op: OpOf<"fork">): Path<Outcome> {
   const child = yield* sysFork(k, t);
   if (child < 0) return counted(child);

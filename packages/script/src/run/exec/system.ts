@@ -24,7 +24,6 @@ import { ARENA_PAGE } from "../../script.js";
 import { counted, type Outcome } from "../results.js";
 import { address, type Environment, NO_CHILD, PAGE, threadOf } from "./environment.js";
 
-
 /** io_uring_register(IORING_REGISTER_BUFFERS): a long-term write pin of every page, or of none. */
 export function* pin({ k, t, state }: Environment, op: OpOf<"pin">): Path<Outcome> {
   const busy = yield step("ctx->user_bufs", () => state.pins.length);
@@ -155,7 +154,8 @@ function* splitAll(k: Environment["k"], cpu: number): Path {
 
 /** One round of accesses; how often they are repeated does not matter to a model without a clock. */
 export function* spin({ k, t, value }: Environment, op: OpOf<"spin">): Path<Outcome> {
-  for (let page = op.start; page < op.start + op.pages; page++) yield* userAccess(k, t, ARENA_PAGE + page, op.write ? "write" : "read", value);
+  for (let page = op.start; page < op.start + op.pages; page++)
+    yield* userAccess(k, t, ARENA_PAGE + page, op.write ? "write" : "read", value);
   return { ret: 0 };
 }
 
