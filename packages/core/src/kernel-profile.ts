@@ -52,8 +52,11 @@ export interface KernelProfile {
   readonly mprotectGathers: boolean;
   /** mprotect takes runs of entries out and in at once, so that arm64 does not fold them again: since v6.17. */
   readonly mprotectBatches: boolean;
-  /** mprotect and mremap of hugetlb collect what they changed in a gather of their own (late stable releases of every recorded kernel; not the v6.4 that was read). */
-  readonly hugetlbGathers: boolean;
+  /**
+   * mprotect and mremap of hugetlb collect what they changed in a gather of their own. Late stable releases do; the v6.4 that was
+   * read does not, nor does the 5.10.218 that was recorded on arm64, while x86's 5.10.262 does.
+   */
+  readonly hugetlbGathers: "never" | "x86-64" | "always";
   /** x86's pmd_modify() loses the dirty bit of a huge entry: seen on v6.12. */
   readonly x86PmdModifyDropsDirty: boolean;
   /** Boundaries that cut mprotect's ranges: change_pmd_range() up to v6.10, change_pud_range() since v6.11. */

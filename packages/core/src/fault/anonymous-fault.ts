@@ -29,7 +29,7 @@ function* anonymousPage(k: Kernel, vmf: VmFault): Path<number> {
 }
 
 function* readZeroPage(k: Kernel, vmf: VmFault): Path<number> {
-  const entry = withMarker(vmf, pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProt(k, vmf.vmFlags, vmf.kind))));
+  const entry = withMarker(k, vmf, pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProt(k, vmf.vmFlags, vmf.kind))));
   yield lockPtl(k, vmf.ptep);
   const decision = yield step("vmf_pte_changed", () => decide(k, vmf));
   if (decision === INSTALL && userfaultfdMissing(vmf)) {
@@ -47,7 +47,7 @@ function* writePage(k: Kernel, vmf: VmFault): Path<number> {
   const pfn = yield* allocZeroedFolio(k);
   if (pfn === 0) return VM_FAULT_OOM;
   const fresh = pteMkyoung(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
-  const entry = withMarker(vmf, vmf.has(VM_WRITE) ? k.pte.mkwrite(k.pte.mkdirty(fresh)) : fresh);
+  const entry = withMarker(k, vmf, vmf.has(VM_WRITE) ? k.pte.mkwrite(k.pte.mkdirty(fresh)) : fresh);
   yield lockPtl(k, vmf.ptep);
   const uffd = userfaultfdMissing(vmf);
   const decision = yield step("vmf_pte_changed", () => {
@@ -76,8 +76,8 @@ function* install(k: Kernel, vmf: VmFault, entry: Pte): Path {
 }
 
 /** A uffd-wp marker in the place of the page stays in force. */
-function withMarker(vmf: VmFault, entry: Pte): Pte {
-  return markerUffdWp(vmf.origPte) && !pteUffdWp(entry) ? pteMkuffdWp(entry) : entry;
+function withMarker(k: Kernel, vmf: VmFault, entry: Pte): Pte {
+  return markerUffdWp(vmf.origPte) && !pteUffdWp(entry) ? pteMkuffdWp(k.pte.wrprotect(entry)) : entry;
 }
 
 /** folio_prealloc(): a zeroed page; its frame number. May sleep and reclaim. */

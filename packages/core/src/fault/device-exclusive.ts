@@ -64,7 +64,7 @@ function* remove(k: Kernel, vmf: VmFault): Path<number> {
 function restored(k: Kernel, vmf: VmFault, page: number): number {
   let pte = pteMkold(mkPte(page, vmPageProt(k, vmf.vmFlags, vmf.kind)));
   if ((vmf.origPte & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
-  if ((vmf.origPte & PTE_UFFD_WP) !== 0) return pteMkuffdWp(pte);
+  if ((vmf.origPte & PTE_UFFD_WP) !== 0) return pteMkuffdWp(k.pte.wrprotect(pte));
   const writable = since(k.profile, 6, 15)
     ? canChangePteWritable(k, vmf.vmFlags, pte)
     : swpType(vmf.origPte) === SWP_DEVICE_EXCLUSIVE_WRITE;

@@ -32,8 +32,8 @@ export function finishEntry(k: Kernel, vmf: VmFault, page: number, prefault: boo
   const fresh = mkPte(page, vmPageProt(k, vmf.vmFlags, vmf.kind));
   let entry = prefault && wantsOldPrefaultedPte(k) ? pteMkold(fresh) : pteMkyoung(fresh);
   if (vmf.write && !prefault) entry = k.pte.maybeMkwrite(k.pte.mkdirty(entry), vmf.vmFlags);
-  else if (pteWrite(entry) && since(k.profile, 7, 0) && k.pages.test(page, PG_DIRTY)) entry = k.pte.mkdirty(entry);
-  return markerUffdWp(vmf.origPte) ? pteMkuffdWp(entry) : entry;
+  else if (pteWrite(entry) && since(k.profile, 6, 15) && k.pages.test(page, PG_DIRTY)) entry = k.pte.mkdirty(entry);
+  return markerUffdWp(vmf.origPte) ? pteMkuffdWp(k.pte.wrprotect(entry)) : entry;
 }
 
 function wantsOldPrefaultedPte(k: Kernel): boolean {

@@ -90,7 +90,7 @@ function* preallocate(k: Kernel, vmf: VmFault, oldPage: number): Path<number> {
 function newEntry(k: Kernel, vmf: VmFault, page: number): Pte {
   const fresh = pteMkyoung(mkPte(page, vmPageProt(k, vmf.vmFlags, vmf.kind)));
   if (!vmf.unshare) return k.pte.maybeMkwrite(k.pte.mkdirty(fresh), vmf.vmFlags);
-  return pteUffdWp(vmf.origPte) ? pteMkuffdWp(fresh) : fresh;
+  return pteUffdWp(vmf.origPte) ? pteMkuffdWp(k.pte.wrprotect(fresh)) : fresh;
 }
 
 function putOld(k: Kernel, page: number, replaced: boolean) {

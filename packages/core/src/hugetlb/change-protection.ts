@@ -6,7 +6,7 @@ import { ptePresent } from "../pte.js";
 import { changedEntry, changedNonPresent, wpUsesMarkers } from "../protect/change-entry.js";
 import type { ChangeProtection } from "../protect/change-flags.js";
 import { flushTlbRange } from "../tlb/flush.js";
-import { tlbGatherMmu } from "../tlb/mmu-gather.js";
+import { hugetlbGather } from "./hugetlb-gather.js";
 
 const CHANGED = 1;
 const WAS_PRESENT = 2;
@@ -25,8 +25,7 @@ export function hugetlbChangeProtection(
 }
 
 function* protect(k: Kernel, cpu: number, mm: number, vma: number, start: number, end: number, change: ChangeProtection): Path<number> {
-  const gathers = k.profile.hugetlbGathers;
-  const tlb = gathers ? yield* tlbGatherMmu(k, cpu, mm) : undefined;
+  const tlb = yield* hugetlbGather(k, cpu, mm);
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_VMA" } as const;
   yield* k.bus.invalidateRangeStart(range);
   const inode = yield step("vma->vm_file->f_mapping", () => k.files.inode(k.vmas.file(vma)));

@@ -52,7 +52,7 @@ function* noPage(k: Kernel, vmf: VmFault): Path<number> {
   let result = 0;
   if (same !== 0) {
     const entry = makeHugePte(k, vmf, page, vmf.has(VM_SHARED));
-    const marked = markerUffdWp(vmf.origPte) ? pteMkuffdWp(entry) : entry;
+    const marked = markerUffdWp(vmf.origPte) ? pteMkuffdWp(k.pte.wrprotect(entry)) : entry;
     yield setPteAt(k, vmf.mm, base, vmf.pmdp, marked);
     if (vmf.write && !vmf.has(VM_SHARED)) {
       // The entry shows read-only first and is upgraded or replaced in the same fault.

@@ -112,7 +112,7 @@ function* copy(k: Kernel, vmf: VmFault, oldPage: number): Path<number> {
       return 0;
     });
     const entry = makeHugePte(k, vmf, newPage, !vmf.unshare);
-    yield setPteAt(k, mm, base, pmdp, pteUffdWp(vmf.origPte) ? pteMkuffdWp(entry) : entry);
+    yield setPteAt(k, mm, base, pmdp, pteUffdWp(vmf.origPte) ? pteMkuffdWp(k.pte.wrprotect(entry)) : entry);
   }
   yield unlockPtl(k, pmdp);
   yield* k.bus.invalidateRangeEnd(range);

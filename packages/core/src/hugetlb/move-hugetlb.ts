@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel.js";
 import { PMD_LEVEL } from "../page-table.js";
 import { pteNone } from "../pte.js";
 import { flushTlbRange } from "../tlb/flush.js";
-import { tlbGatherMmu } from "../tlb/mmu-gather.js";
+import { hugetlbGather } from "./hugetlb-gather.js";
 
 /** move_hugetlb_page_tables(): moves the huge entries of a range; announced as CLEAR and flushed before the end. */
 export function moveHugetlbPageTables(k: Kernel, cpu: number, vma: number, oldStart: number, newStart: number, pages: number): Path {
@@ -15,7 +15,7 @@ function* move(k: Kernel, cpu: number, vma: number, oldStart: number, newStart: 
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const end = oldStart + pages;
   const range = { mm, start: oldStart * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
-  const tlb = k.profile.hugetlbGathers ? yield* tlbGatherMmu(k, cpu, mm) : undefined;
+  const tlb = yield* hugetlbGather(k, cpu, mm);
   yield* k.bus.invalidateRangeStart(range);
   const inode = yield step("vma->vm_file->f_mapping", () => k.files.inode(k.vmas.file(vma)));
   yield downWrite(k.files.iMmapLock(inode));

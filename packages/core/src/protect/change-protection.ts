@@ -1,4 +1,4 @@
-import { call, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
+import { call, type Path, spinLock, spinUnlock, step, type Step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { hugetlbChangeProtection } from "../hugetlb/change-protection.js";
@@ -21,7 +21,7 @@ import {
 } from "../pte.js";
 import { contpteTryFold, contpteTryUnfold, contpteTryUnfoldPartial, setPtes } from "../tlb/contpte.js";
 import { flushTlbRange } from "../tlb/flush.js";
-import type { MmuGather } from "../tlb/mmu-gather.js";
+import { MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { pmdpInvalidateAd, pteNeedsFlush, setPteAt } from "../tlb/ptep.js";
 import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
@@ -34,6 +34,16 @@ const ONE_PAGE = 1 << PFN_SHIFT;
 const PMD_NONE = 0;
 const PMD_TABLE = 1;
 const PMD_HUGE = 2;
+
+/** The gather of a caller of {@link changeProtection}. Up to v5.17 there was none, and nothing is pending through this one. */
+export function* protectionGather(k: Kernel, cpu: number, mm: number): Path<MmuGather> {
+  return k.profile.mprotectGathers ? yield* tlbGatherMmu(k, cpu, mm) : new MmuGather(k, cpu, mm, false);
+}
+
+/** The flush of what was gathered. */
+export function* finishProtection(k: Kernel, tlb: MmuGather): Path {
+  if (k.profile.mprotectGathers) yield* tlb.finish();
+}
 
 /**
  * change_protection(): gives the entries of pages [start, end) of `vma` new rights. The range is announced as PROTECTION_VMA as
@@ -56,6 +66,7 @@ function* protect(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: nu
   if ((change.vmFlags & VM_HUGETLB) !== 0) return yield* hugetlbChangeProtection(k, cpu, tlb.mm, vma, start, end, change);
   const populate = change.uffdWp ? yield step("pgtable_populate_needed", () => (wpUsesMarkers(k, vma) ? 1 : 0)) : 0;
   const walk: Walk = { k, cpu, tlb, vma, change, populates: populate !== 0 };
+  if (!k.profile.mprotectGathers) yield addPending(k, tlb.mm, 1);
   const { span, pages } = k.tables;
   // A tree without that level has one border, its end.
   const level = k.profile.mprotectRangeLevel === "pud" ? PUD_LEVEL + 1 : PUD_LEVEL;
@@ -66,8 +77,17 @@ function* protect(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: nu
     changed += yield* changeBlock(walk, at, next);
     at = next;
   }
-  if (changed > 0 && !k.profile.mprotectGathers) yield* flushTlbRange(k, cpu, tlb.mm, start, end);
+  if (k.profile.mprotectGathers) return changed;
+  if (changed > 0) yield* flushTlbRange(k, cpu, tlb.mm, start, end);
+  yield addPending(k, tlb.mm, -1);
   return changed;
+}
+
+function addPending(k: Kernel, mm: number, by: number): Step {
+  return step("mm->tlb_flush_pending", () => {
+    k.mms.addTlbFlushPending(mm, by);
+    return 0;
+  });
 }
 
 interface Walk {

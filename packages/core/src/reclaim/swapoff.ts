@@ -117,6 +117,6 @@ function mapped(k: Kernel, vma: number, vpn: number, old: Pte): Pte {
   folioFreeSwap(k, pfn);
   let pte = pteMkold(mkPte(pfn, vmPageProtOf(k, vma)));
   if ((old & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
-  if ((old & PTE_UFFD_WP) !== 0) pte = pteMkuffdWp(pte);
+  if ((old & PTE_UFFD_WP) !== 0) pte = pteMkuffdWp(k.pte.wrprotect(pte));
   return pte;
 }

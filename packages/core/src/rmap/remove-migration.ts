@@ -88,7 +88,7 @@ function presentEntry(k: Kernel, vma: number, old: Pte, pfn: number, huge: boole
   if ((old & SWP_MIGRATION_DIRTY) !== 0 && k.pages.test(pfn, PG_DIRTY)) pte = k.pte.mkdirty(pte);
   if ((old & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
   if (type === SWP_MIGRATION_WRITE) pte = since(k.profile, 6, 1) ? k.pte.mkwrite(pte) : k.pte.maybeMkwrite(pte, k.vmas.flags(vma));
-  if ((old & PTE_UFFD_WP) !== 0) pte = pteMkuffdWp(pte);
+  if ((old & PTE_UFFD_WP) !== 0) pte = pteMkuffdWp(k.pte.wrprotect(pte));
   k.pages.get(pfn);
   if (huge) folioAddRmapEntire(k, pfn);
   else folioAddRmap(k, pfn);

@@ -4,10 +4,10 @@ import { vmaKind, vmPageProt } from "../fault/vm-page-prot.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { changeProtection } from "../protect/change-protection.js";
+import { changeProtection, finishProtection, protectionGather } from "../protect/change-protection.js";
 import { wantsManualWriteUpgrade } from "../protect/change-flags.js";
 import type { Thread } from "../thread.js";
-import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
+import type { MmuGather } from "../tlb/mmu-gather.js";
 import {
   VM_ACCESS_FLAGS,
   VM_ACCOUNT,
@@ -72,7 +72,7 @@ function* protectRange(k: Kernel, t: Thread, from: number, to: number, prot: num
     // No shipped architecture has stacks that grow up.
     if (grows === PROT_GROWSUP) return -EINVAL;
   }
-  const tlb = yield* tlbGatherMmu(k, t.cpu, t.mm);
+  const tlb = yield* protectionGather(k, t.cpu, t.mm);
   let error = 0;
   let at = start;
   while (at < end) {
@@ -88,7 +88,7 @@ function* protectRange(k: Kernel, t: Thread, from: number, to: number, prot: num
     if (error !== 0) break;
     at = next;
   }
-  yield* tlb.finish();
+  yield* finishProtection(k, tlb);
   return error;
 }
 

@@ -54,7 +54,10 @@ function* fill(k: Kernel, t: Thread, start: number, length: number, how: Filling
 
 function destination(k: Kernel, mm: number, start: number, end: number, { zero, wp }: Filling): number {
   const vma = k.vmas.lookup(k.mms.vmaList(mm), start);
-  if (vma === 0 || k.vmas.end(vma) < end || k.vmas.uffd(vma) === 0) return -ENOENT;
+  if (vma === 0) return -ENOENT;
+  // The VMA is locked with its anon_vma in place before anybody asks whether it is registered.
+  if (!k.vmas.has(vma, VM_SHARED)) anonVmaPrepare(k, vma);
+  if (k.vmas.end(vma) < end || k.vmas.uffd(vma) === 0) return -ENOENT;
   if (wp && !k.vmas.has(vma, VM_UFFD_WP)) return -EINVAL;
   // Huge pages are filled whole, never with zeroes of a shared page.
   if (k.vmas.has(vma, VM_HUGETLB) && (zero || (end - start) % k.tables.hugePages !== 0)) return -EINVAL;

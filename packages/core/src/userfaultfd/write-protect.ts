@@ -4,11 +4,10 @@ import { vmaKind, vmPageProtOf } from "../fault/vm-page-prot.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { changeProtection } from "../protect/change-protection.js";
+import { changeProtection, finishProtection, protectionGather } from "../protect/change-protection.js";
 import { wantsManualWriteUpgrade } from "../protect/change-flags.js";
 import type { Thread } from "../thread.js";
-import { tlbGatherMmu } from "../tlb/mmu-gather.js";
-import { VM_HUGETLB, VM_UFFD_WP } from "../vma.js";
+import { VM_HUGETLB, VM_UFFD_WP, VM_WRITE } from "../vma.js";
 import { validRange } from "./valid-range.js";
 
 /** UFFDIO_WRITEPROTECT of `length` bytes from `start`: protects, or lifts the protection. Returns 0 or -errno. */
@@ -53,17 +52,21 @@ function* mwriteprotectRange(k: Kernel, t: Thread, start: number, end: number, p
 export function* uffdWpRange(k: Kernel, t: Thread, vma: number, start: number, end: number, protect: boolean): Path<number> {
   const vmFlags = (yield step("vma->vm_flags", () => k.vmas.flags(vma))) | 0;
   const kind = yield step("vma->vm_file", () => vmaKind(k, vma));
-  const newprot = yield step("vma->vm_page_prot", () => vmPageProtOf(k, vma));
-  const tlb = yield* tlbGatherMmu(k, t.cpu, t.mm);
+  // Up to v6.2 the rights came from the VMA's flags alone, and nothing became writable again before a fault.
+  const fromVma = since(k.profile, 6, 3);
+  const newprot = fromVma
+    ? yield step("vma->vm_page_prot", () => vmPageProtOf(k, vma))
+    : k.pte.pageProt(protect ? vmFlags & ~VM_WRITE : vmFlags);
+  const tlb = yield* protectionGather(k, t.cpu, t.mm);
   const changed = yield* changeProtection(k, t.cpu, tlb, vma, start, end, {
     newprot,
     uffdWp: protect,
     uffdWpResolve: !protect,
-    tryChangeWritable: !protect && since(k.profile, 6, 1) && wantsManualWriteUpgrade(k, vmFlags, kind),
+    tryChangeWritable: !protect && fromVma && wantsManualWriteUpgrade(k, vmFlags, kind),
     numa: false,
     vmFlags,
     kind,
   });
-  yield* tlb.finish();
+  yield* finishProtection(k, tlb);
   return changed;
 }
