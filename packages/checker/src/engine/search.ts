@@ -187,7 +187,16 @@ export class Search {
           return false;
         }
       }
-      const result = node.choices > 0 ? choice : node.run(t);
+      let result = choice;
+      if (node.choices === 0) {
+        try {
+          result = node.run(t);
+        } catch {
+          // The full expansion runs it again, and reports it.
+          store.spoil();
+          return false;
+        }
+      }
       store.setNode(t, automaton.advance(node, result));
       this.#commit(current, t, choice, node, result);
       store.reload();

@@ -3,7 +3,7 @@ import { LitmusSyntaxError, UnsupportedError } from "./test.js";
 import { addressOf, entryAddressOf, entryOf, type Value } from "./values.js";
 
 /** An entry in the JSON form; what is left out is as in a valid, accessed, writable entry. */
-export interface JsonEntry {
+interface JsonEntry {
   readonly oa: string | null;
   readonly valid: number;
   readonly af: number;

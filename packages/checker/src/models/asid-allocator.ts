@@ -2,6 +2,7 @@ import { choose, type Path, Step, step } from "@mmu-notifier/steps";
 import { DeclaredState } from "../engine/declared-state.js";
 import { ModelError } from "../engine/errors.js";
 import type { Iteration, Model, TaskModel } from "../engine/model.js";
+import { AT, BASE, decode, encode, LABELS, type Locals, NONE, pack, START, unpack } from "./asid-locals.js";
 
 /**
  * Size of the model.
@@ -19,95 +20,9 @@ export interface AsidAllocatorOptions {
   readonly generations?: number;
 }
 
-const NONE = -1;
 const MAPPED = 0;
 const UNMAPPED = 1;
 const INVALIDATED = 2;
-
-/** Where a CPU is in check_and_switch_context() and what it calls; a step each. */
-const SCHEDULE = 0;
-const ENTER = 1;
-const CHECK_GENERATION = 2;
-const CMPXCHG = 3;
-const CHECK_ROLL_OVER = 4;
-const SLOW_PATH = 5;
-const NEW_CONTEXT = 6;
-const UPDATE_RESERVED = 7;
-const UPDATE_RESERVED_CPU = 8;
-const UPDATED_RESERVED = 9;
-const TRY_OLD_ASID = 10;
-const KEEP_OLD_ASID = 11;
-const ALLOCATE = 12;
-const NEXT_GENERATION = 13;
-const FLUSH_CONTEXT = 14;
-const FLUSH_CONTEXT_CPU = 15;
-const FLUSH_CONTEXT_RESERVE = 16;
-const FLUSHED_CONTEXT = 17;
-const SET_ASID = 18;
-const GOT_CONTEXT = 19;
-const FLUSH_PENDING = 20;
-const SET_ACTIVE = 21;
-const FAST_PATH = 22;
-
-const LABELS = [
-  "schedule",
-  "check_and_switch_context: read context id and active_asids",
-  "check_and_switch_context: compare generations",
-  "check_and_switch_context: cmpxchg(active_asids)",
-  "check_and_switch_context: rolled over?",
-  "check_and_switch_context: lock cpu_asid_lock",
-  "new_context: read context id",
-  "check_update_reserved_asid",
-  "check_update_reserved_asid: one CPU",
-  "new_context: was it reserved?",
-  "new_context: set asid_map",
-  "new_context: keep the ASID",
-  "new_context: find_next_zero_bit",
-  "new_context: next generation",
-  "flush_context: clear asid_map",
-  "flush_context: take active_asids of one CPU",
-  "flush_context: reserve it",
-  "new_context: find_next_zero_bit from 1",
-  "new_context: set_asid",
-  "check_and_switch_context: store context id",
-  "check_and_switch_context: tlb_flush_pending",
-  "check_and_switch_context: set active_asids, unlock",
-  "cpu_switch_mm",
-];
-
-/** What a CPU remembers between steps; NONE outside the function that it belongs to. */
-interface Locals {
-  at: number;
-  /** The mm whose table is in TTBR0; 0 is none. */
-  active: number;
-  mm: number;
-  asid: number;
-  oldActive: number;
-  newAsid: number;
-  /** The ASID that new_context() works on, and the one it would like. */
-  work: number;
-  generation: number;
-  wasSet: number;
-  /** CPUs that a loop has still to visit, as bits; the one visited last; what flush_context() took from it. */
-  left: number;
-  cpu: number;
-  taken: number;
-}
-
-const NAMES: readonly (keyof Locals)[] = [
-  "at",
-  "active",
-  "mm",
-  "asid",
-  "oldActive",
-  "newAsid",
-  "work",
-  "generation",
-  "wasSet",
-  "left",
-  "cpu",
-  "taken",
-];
 
 /**
  * The ASID allocator of arm64 (arch/arm64/mm/context.c) with the CPUs' TLBs and a task that unmaps pages, at the granularity of
@@ -162,41 +77,41 @@ export function asidAllocator(options: AsidAllocatorOptions = {}): Model {
   /** Takes one step of `cpu`; changes shared state and the locals. */
   const take = (cpu: number, l: Locals): void => {
     const back = (): void => {
-      Object.assign(l, { at: GOT_CONTEXT, work: NONE, newAsid: NONE, generation: NONE, wasSet: NONE });
+      Object.assign(l, { at: AT.GOT_CONTEXT, work: NONE, newAsid: NONE, generation: NONE, wasSet: NONE });
     };
     switch (l.at) {
-      case ENTER:
-        Object.assign(l, { at: CHECK_GENERATION, asid: context.get(l.mm), oldActive: active.get(cpu) });
+      case AT.ENTER:
+        Object.assign(l, { at: AT.CHECK_GENERATION, asid: context.get(l.mm), oldActive: active.get(cpu) });
         break;
-      case CHECK_GENERATION:
-        l.at = l.oldActive !== 0 && generationOf(l.asid) === generation.get() ? CMPXCHG : SLOW_PATH;
+      case AT.CHECK_GENERATION:
+        l.at = l.oldActive !== 0 && generationOf(l.asid) === generation.get() ? AT.CMPXCHG : AT.SLOW_PATH;
         break;
-      case CMPXCHG:
+      case AT.CMPXCHG:
         if (active.get(cpu) === l.oldActive) active.set(cpu, l.asid);
         else l.oldActive = active.get(cpu);
-        l.at = CHECK_ROLL_OVER;
+        l.at = AT.CHECK_ROLL_OVER;
         break;
-      case CHECK_ROLL_OVER:
-        l.at = l.oldActive === 0 ? SLOW_PATH : FAST_PATH;
+      case AT.CHECK_ROLL_OVER:
+        l.at = l.oldActive === 0 ? AT.SLOW_PATH : AT.FAST_PATH;
         break;
-      case SLOW_PATH:
+      case AT.SLOW_PATH:
         locked.set(0, 1);
         l.asid = context.get(l.mm);
-        l.at = generationOf(l.asid) === generation.get() ? FLUSH_PENDING : NEW_CONTEXT;
+        l.at = generationOf(l.asid) === generation.get() ? AT.FLUSH_PENDING : AT.NEW_CONTEXT;
         break;
-      case NEW_CONTEXT:
+      case AT.NEW_CONTEXT:
         l.work = context.get(l.mm);
         l.generation = generation.get();
-        l.at = l.work === 0 ? ALLOCATE : UPDATE_RESERVED;
+        l.at = l.work === 0 ? AT.ALLOCATE : AT.UPDATE_RESERVED;
         if (l.work !== 0) l.newAsid = pair(asidOf(l.work), l.generation);
         break;
-      case UPDATE_RESERVED:
+      case AT.UPDATE_RESERVED:
         wasReserved.set(cpu, 0);
-        Object.assign(l, { at: UPDATE_RESERVED_CPU, left: allCpus });
+        Object.assign(l, { at: AT.UPDATE_RESERVED_CPU, left: allCpus });
         break;
-      case UPDATE_RESERVED_CPU:
+      case AT.UPDATE_RESERVED_CPU:
         if (l.left === 0) {
-          Object.assign(l, { at: UPDATED_RESERVED, left: NONE, cpu: NONE });
+          Object.assign(l, { at: AT.UPDATED_RESERVED, left: NONE, cpu: NONE });
           break;
         }
         l.cpu = lowest(l.left);
@@ -206,98 +121,100 @@ export function asidAllocator(options: AsidAllocatorOptions = {}): Model {
         }
         l.left &= l.left - 1;
         break;
-      case UPDATED_RESERVED:
-        if (wasReserved.get(cpu) === 0) l.at = TRY_OLD_ASID;
+      case AT.UPDATED_RESERVED:
+        if (wasReserved.get(cpu) === 0) l.at = AT.TRY_OLD_ASID;
         else {
           newContext.set(cpu, l.newAsid);
           back();
         }
         break;
-      case TRY_OLD_ASID:
+      case AT.TRY_OLD_ASID:
         l.wasSet = map.get(asidOf(l.work));
         map.set(asidOf(l.work), 1);
         if (l.wasSet === 0) newContext.set(cpu, l.newAsid);
-        l.at = l.wasSet === 0 ? KEEP_OLD_ASID : ALLOCATE;
+        l.at = l.wasSet === 0 ? AT.KEEP_OLD_ASID : AT.ALLOCATE;
         break;
-      case KEEP_OLD_ASID:
+      case AT.KEEP_OLD_ASID:
         back();
         break;
-      case ALLOCATE: {
+      case AT.ALLOCATE: {
         const free = freeAsid(current.get());
-        l.at = free === NONE ? NEXT_GENERATION : SET_ASID;
+        l.at = free === NONE ? AT.NEXT_GENERATION : AT.SET_ASID;
         if (free !== NONE) l.work = pair(free, generationOf(l.work));
         break;
       }
-      case NEXT_GENERATION:
+      case AT.NEXT_GENERATION:
         generation.set(0, generation.get() + 1);
-        Object.assign(l, { at: FLUSH_CONTEXT, generation: generation.get() });
+        Object.assign(l, { at: AT.FLUSH_CONTEXT, generation: generation.get() });
         break;
-      case FLUSH_CONTEXT:
+      case AT.FLUSH_CONTEXT:
         for (let a = 0; a < asids; a++) map.set(a, 0);
-        Object.assign(l, { at: FLUSH_CONTEXT_CPU, left: allCpus });
+        Object.assign(l, { at: AT.FLUSH_CONTEXT_CPU, left: allCpus });
         break;
-      case FLUSH_CONTEXT_CPU:
+      case AT.FLUSH_CONTEXT_CPU:
         if (l.left === 0) {
           for (let c = 0; c < cpus; c++) pending.set(c, 1);
-          Object.assign(l, { at: FLUSHED_CONTEXT, left: NONE, cpu: NONE, taken: NONE });
+          Object.assign(l, { at: AT.FLUSHED_CONTEXT, left: NONE, cpu: NONE, taken: NONE });
           break;
         }
         l.cpu = lowest(l.left);
         l.taken = active.get(l.cpu);
         active.set(l.cpu, 0);
-        l.at = FLUSH_CONTEXT_RESERVE;
+        l.at = AT.FLUSH_CONTEXT_RESERVE;
         break;
-      case FLUSH_CONTEXT_RESERVE:
+      case AT.FLUSH_CONTEXT_RESERVE:
         if (l.taken === 0) l.taken = reserved.get(l.cpu);
         map.set(asidOf(l.taken), 1);
         reserved.set(l.cpu, l.taken);
-        Object.assign(l, { at: FLUSH_CONTEXT_CPU, left: l.left & (l.left - 1) });
+        Object.assign(l, { at: AT.FLUSH_CONTEXT_CPU, left: l.left & (l.left - 1) });
         break;
-      case FLUSHED_CONTEXT:
-        Object.assign(l, { at: SET_ASID, work: pair(freeAsid(1), generationOf(l.work)) });
+      case AT.FLUSHED_CONTEXT:
+        Object.assign(l, { at: AT.SET_ASID, work: pair(freeAsid(1), generationOf(l.work)) });
         break;
-      case SET_ASID:
+      case AT.SET_ASID:
         map.set(asidOf(l.work), 1);
         current.set(0, asidOf(l.work));
         newContext.set(cpu, pair(asidOf(l.work), l.generation));
         back();
         break;
-      case GOT_CONTEXT:
+      case AT.GOT_CONTEXT:
         l.asid = newContext.get(cpu);
         context.set(l.mm, l.asid);
-        l.at = FLUSH_PENDING;
+        l.at = AT.FLUSH_PENDING;
         break;
-      case FLUSH_PENDING:
+      case AT.FLUSH_PENDING:
         // local_flush_tlb_all(); the table in TTBR0 may be walked again at once.
         if (pending.get(cpu) === 1) {
           pending.set(cpu, 0);
           tlb.set(cpu, l.active === 0 ? 0 : tlb.get(cpu) & entriesOf(l.active));
         }
-        l.at = SET_ACTIVE;
+        l.at = AT.SET_ACTIVE;
         break;
-      case SET_ACTIVE:
+      case AT.SET_ACTIVE:
         active.set(cpu, l.asid);
         locked.set(0, 0);
-        l.at = FAST_PATH;
+        l.at = AT.FAST_PATH;
         break;
       default:
         // A new TTBR may be walked at once.
         ttbrMm.set(cpu, l.mm);
         ttbrAsid.set(cpu, asidOf(l.asid));
         if (pte.get(l.mm) === MAPPED) tlb.set(cpu, tlb.get(cpu) | entry(l.mm, asidOf(context.get(l.mm))));
-        Object.assign(l, { at: SCHEDULE, active: l.mm, mm: NONE, asid: NONE, oldActive: NONE });
+        Object.assign(l, { at: AT.SCHEDULE, active: l.mm, mm: NONE, asid: NONE, oldActive: NONE });
     }
   };
 
   const cpuTask = (cpu: number) =>
     function* switchContext(...values: number[]): Path<Iteration> {
       const locals = unpack(values);
-      if (locals.at === SCHEDULE) {
-        const mm = 1 + (yield choose(LABELS[SCHEDULE]!, mms));
-        return mm === locals.active ? values : pack({ ...locals, at: ENTER, mm });
+      if (locals.at === AT.SCHEDULE) {
+        const mm = 1 + (yield choose(LABELS[AT.SCHEDULE], mms));
+        return mm === locals.active ? values : pack({ ...locals, at: AT.ENTER, mm });
       }
       const ready = (): boolean =>
-        locals.at === SLOW_PATH ? locked.get() === 0 : locals.at !== NEXT_GENERATION || generation.get() < generations;
+        locals.at === AT.SLOW_PATH
+          ? locked.get() === 0
+          : locals.at !== AT.NEXT_GENERATION || generation.get() < generations;
       const run = (): number => {
         const after = { ...locals };
         take(cpu, after);
@@ -334,24 +251,10 @@ export function asidAllocator(options: AsidAllocatorOptions = {}): Model {
     }
   }
 
-  const start: Locals = {
-    at: SCHEDULE,
-    active: 0,
-    mm: NONE,
-    asid: NONE,
-    oldActive: NONE,
-    newAsid: NONE,
-    work: NONE,
-    generation: NONE,
-    wasSet: NONE,
-    left: NONE,
-    cpu: NONE,
-    taken: NONE,
-  };
   const tasks: TaskModel[] = Array.from({ length: cpus }, (_, cpu) => ({
     name: `cpu${cpu}`,
     start: cpuTask(cpu),
-    locals: pack(start),
+    locals: pack(START),
   }));
   tasks.push({ name: "ttu", start: tryToUnmap, locals: [0, NONE, NONE] });
 
@@ -385,29 +288,4 @@ export function asidAllocator(options: AsidAllocatorOptions = {}): Model {
       },
     ],
   };
-}
-
-/** Locals are NONE to 14, but for the place, which comes first: a result is a number of base 16 with 12 digits, below 2^53. */
-const BASE = 16;
-
-function pack(locals: Locals): number[] {
-  return NAMES.map((name) => locals[name]);
-}
-
-function unpack(values: readonly number[]): Locals {
-  return Object.fromEntries(NAMES.map((name, i) => [name, values[i]])) as unknown as Locals;
-}
-
-function encode(locals: Locals): number {
-  return pack(locals).reduce((code, value) => code * BASE + value + 1, 0);
-}
-
-function decode(code: number): Locals {
-  const values: number[] = [];
-  let rest = code;
-  for (let i = 1; i < NAMES.length; i++) {
-    values.unshift((rest % BASE) - 1);
-    rest = Math.floor(rest / BASE);
-  }
-  return unpack([rest - 1, ...values]);
 }
