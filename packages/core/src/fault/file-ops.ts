@@ -1,6 +1,7 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD } from "../page.js";
 import { thpVmaSuitable, vmaThpDisabled } from "../huge/thp-eligible.js";
 import { VM_HUGEPAGE, VM_RAND_READ } from "../vma.js";
@@ -45,9 +46,8 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
       yield* readAround(k, inode, pgoff, single);
       return VM_FAULT_MAJOR | VM_FAULT_RETRY;
     }
-    const page = Math.abs(found);
+    const page = found;
     vmf.page = page;
-    if (found < 0) major = VM_FAULT_MAJOR;
     if (vmf.kind === INODE_DISK && !vmf.has(VM_RAND_READ)) {
       const again = yield* asyncReadahead(k, vmf, page);
       if (again !== 0) return again;
@@ -88,14 +88,14 @@ function* asyncReadahead(k: Kernel, vmf: VmFault, page: number): Path<number> {
   return VM_FAULT_RETRY;
 }
 
-/** Frame with a reference, negated when it came from swap. */
+/** The frame with a reference. */
 function shmemLookup(k: Kernel, vmf: VmFault) {
   return step("shmem_get_folio_gfp", () => {
     const inode = k.files.inode(k.vmas.file(vmf.vma));
     const pgoff = k.vmas.linearIndex(vmf.vma, vmf.vpn);
     if (pgoff >= k.files.size(inode)) return BEYOND_END;
     const page = shmemGetPage(k, inode, pgoff, shmemHuge(k, vmf));
-    k.pages.get(Math.abs(page));
+    k.pages.get(page);
     return page;
   });
 }
@@ -104,7 +104,8 @@ function shmemLookup(k: Kernel, vmf: VmFault) {
 function shmemHuge(k: Kernel, vmf: VmFault): boolean {
   const { shmemThp } = k.config;
   if (shmemThp === "never" || (shmemThp === "advise" && !vmf.has(VM_HUGEPAGE))) return false;
-  return !vmaThpDisabled(k, vmf.mm, vmf.vmFlags) && thpVmaSuitable(k, vmf.vma, vmf.vpn);
+  // Up to v6.10 the file's blocks alone decided, whatever part of one the VMA maps.
+  return !vmaThpDisabled(k, vmf.mm, vmf.vmFlags) && (!since(k.profile, 6, 11) || thpVmaSuitable(k, vmf.vma, vmf.vpn));
 }
 
 function diskLookup(k: Kernel, vmf: VmFault) {

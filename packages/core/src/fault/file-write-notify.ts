@@ -2,7 +2,7 @@ import { call, type Path, step, waitFor } from "@mmu-notifier/steps";
 import { INODE_DISK } from "../file.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_DIRTY, PG_LOCKED, PG_WRITEBACK } from "../page.js";
+import { PG_DIRTY, PG_LOCKED, PG_READAHEAD, PG_WRITEBACK } from "../page.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
 import { daxInsertPfnMkwrite } from "./insert-pfn.js";
@@ -36,7 +36,7 @@ function* mkwrite(k: Kernel, page: number): Path<number> {
       k.pages.put(page);
       return VM_FAULT_NOPAGE;
     }
-    k.pages.mark(page, PG_DIRTY);
+    markDirty(k, page);
     return VM_FAULT_LOCKED;
   });
 }
@@ -44,6 +44,12 @@ function* mkwrite(k: Kernel, page: number): Path<number> {
 /** ->pfn_mkwrite() of a DAX file: installs the writable entry itself. */
 export function pfnMkwrite(k: Kernel, vmf: VmFault): Path<number> {
   return call("pfn_mkwrite", daxInsertPfnMkwrite(k, vmf));
+}
+
+/** folio_mark_dirty(): also forgets that reclaim wanted the page (PG_reclaim, the same bit as PG_readahead). */
+function markDirty(k: Kernel, page: number): void {
+  k.pages.mark(page, PG_DIRTY);
+  k.pages.unmark(page, PG_READAHEAD);
 }
 
 const DIRTIED = 1;
@@ -58,7 +64,7 @@ export function* faultDirtySharedPage(k: Kernel, vmf: VmFault, page: number, kee
   const dirtied = yield step("fault_dirty_shared_page", () => {
     const was = k.pages.test(page, PG_DIRTY);
     const mapped = k.pages.mapping(page) !== 0;
-    k.pages.mark(page, PG_DIRTY);
+    markDirty(k, page);
     k.pages.unmark(page, PG_LOCKED);
     return (!was || vmf.kind === INODE_DISK) && mapped ? DIRTIED : 0;
   });

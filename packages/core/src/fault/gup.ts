@@ -35,7 +35,7 @@ import {
   VM_WRITE,
 } from "../vma.js";
 import { findExtendVma } from "./expand-stack.js";
-import { handleMmFault } from "./handle-mm-fault.js";
+import { handleMmFault, hugetlbFaultFromGup } from "./handle-mm-fault.js";
 import {
   FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_KILLABLE,
@@ -107,7 +107,9 @@ function* getPage(k: Kernel, cpu: number, mm: number, vpn: number, flags: GupFla
       return found % TOUCH;
     }
     if (found !== NO_PAGE && found !== MUST_UNSHARE) return found;
-    const result = yield* handleMmFault(k, cpu, vma, vpn, faultFlags(flags, found === MUST_UNSHARE) | tried);
+    const asked = faultFlags(flags, found === MUST_UNSHARE) | tried;
+    const direct = !since(k.profile, 6, 5) && (yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0))) !== 0;
+    const result = yield* (direct ? hugetlbFaultFromGup : handleMmFault)(k, cpu, vma, vpn, asked);
     if ((result & VM_FAULT_WRITE) !== 0) cowed = true;
     if ((result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0) {
       yield downRead(k.mms.mmapLock(mm));
@@ -172,7 +174,8 @@ function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags, cowed:
     return MUST_UNSHARE;
   if (flags.get === true || flags.pin === true) grab(k, mm, page, flags);
   if (flags.write === true && !special && !k.pte.dirty(pte)) k.pages.mark(page, PG_DIRTY);
-  return huge && (vmFlags & VM_HUGETLB) === 0 ? page + TOUCH : page;
+  // follow_huge_pmd() serves hugetlb as well since v6.10.
+  return huge && ((vmFlags & VM_HUGETLB) === 0 || since(k.profile, 6, 10)) ? page + TOUCH : page;
 }
 
 /**

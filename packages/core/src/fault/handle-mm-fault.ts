@@ -13,7 +13,7 @@ import { isMigrationEntry, pteHugeLeaf, pteNone, pteProtnone, pteWrite } from ".
 import { isCowMapping, VM_ACCESS_FLAGS, VM_HUGETLB, VM_MAYWRITE, VM_WRITE } from "../vma.js";
 import { handlePteFault } from "./handle-pte-fault.js";
 import { packEntry, packedPte, packedPtep } from "./pte-map.js";
-import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_SIGSEGV, VmFault } from "./vm-fault.js";
+import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_SIGSEGV, VmFault } from "./vm-fault.js";
 import { vmaKind } from "./vm-page-prot.js";
 
 const TWO_TO_32 = 2 ** 32;
@@ -30,16 +30,25 @@ const ENTER = new Step("handle_mm_fault", () => 0, undefined, { kind: "enter", f
  */
 export function* handleMmFault(k: Kernel, cpu: number, vma: number, vpn: number, flags: number): Path<number> {
   yield ENTER;
+  const vmf = yield* describe(k, cpu, vma, vpn, flags);
+  const result = sanitizeFaultFlags(vmf) || (yield* vmf.has(VM_HUGETLB) ? hugetlbFault(k, vmf) : levels(k, vmf));
+  yield leave(k, vmf.mm, vpn, flags, result);
+  return result;
+}
+
+/** follow_hugetlb_page() up to v6.4: GUP calls hugetlb_fault() itself. */
+export function* hugetlbFaultFromGup(k: Kernel, cpu: number, vma: number, vpn: number, flags: number): Path<number> {
+  return yield* hugetlbFault(k, yield* describe(k, cpu, vma, vpn, flags));
+}
+
+/** What the VMA says, in one step: the caller's lock keeps it. */
+function* describe(k: Kernel, cpu: number, vma: number, vpn: number, flags: number): Path<VmFault> {
   const described = yield step(
     "vma->vm_flags",
     () => (k.vmas.mm(vma) * KINDS + vmaKind(k, vma)) * TWO_TO_32 + (k.vmas.flags(vma) >>> 0),
   );
-  const vmFlags = described | 0;
   const upper = Math.floor(described / TWO_TO_32);
-  const mm = Math.floor(upper / KINDS);
-  const result = yield* sanitized(k, cpu, mm, vma, vpn, flags, vmFlags, upper % KINDS);
-  yield leave(k, mm, vpn, flags, result);
-  return result;
+  return new VmFault(cpu, Math.floor(upper / KINDS), vma, vpn, flags, described | 0, upper % KINDS);
 }
 
 /** The marker at the end of the function, where observers learn of the outcome. */
@@ -51,26 +60,16 @@ function leave(k: Kernel, mm: number, vpn: number, flags: number, result: number
   return new Step("leave", report, undefined, { kind: "leave" });
 }
 
-function* sanitized(
-  k: Kernel,
-  cpu: number,
-  mm: number,
-  vma: number,
-  vpn: number,
-  asked: number,
-  vmFlags: number,
-  kind: number,
-): Path<number> {
-  let flags = asked;
-  if ((flags & FAULT_FLAG_UNSHARE) !== 0) {
-    if ((flags & FAULT_FLAG_WRITE) !== 0) return VM_FAULT_SIGSEGV;
-    if (!isCowMapping(vmFlags)) flags &= ~FAULT_FLAG_UNSHARE;
-  } else if ((flags & FAULT_FLAG_WRITE) !== 0) {
-    if ((vmFlags & VM_MAYWRITE) === 0) return VM_FAULT_SIGSEGV;
-    if ((vmFlags & VM_WRITE) === 0 && !isCowMapping(vmFlags)) return VM_FAULT_SIGSEGV;
+/** sanitize_fault_flags(): 0, or VM_FAULT_SIGSEGV for an access that the VMA can never allow. */
+function sanitizeFaultFlags(vmf: VmFault): number {
+  if (vmf.unshare) {
+    if (vmf.write) return VM_FAULT_SIGSEGV;
+    if (!isCowMapping(vmf.vmFlags)) vmf.flags &= ~FAULT_FLAG_UNSHARE;
+  } else if (vmf.write) {
+    if (!vmf.has(VM_MAYWRITE)) return VM_FAULT_SIGSEGV;
+    if (!vmf.has(VM_WRITE) && !isCowMapping(vmf.vmFlags)) return VM_FAULT_SIGSEGV;
   }
-  const vmf = new VmFault(cpu, mm, vma, vpn, flags, vmFlags, kind);
-  return (vmFlags & VM_HUGETLB) !== 0 ? yield* hugetlbFault(k, vmf) : yield* levels(k, vmf);
+  return 0;
 }
 
 /** __handle_mm_fault(): huge entries first, then the page table. */

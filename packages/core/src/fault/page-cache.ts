@@ -70,8 +70,7 @@ function readBatch(k: Kernel, inode: number, from: number, count: number, lookah
 
 /**
  * shmem_get_folio(SGP_CACHE): the frame of page `index`, filling a hole with a zeroed page, a huge one if `huge` and all of its
- * block is a hole, and reading a swapped-out page back. The result is negated for a page that had to be read from swap.
- * Inside a step.
+ * block is a hole, and reading a swapped-out page back. Inside a step.
  */
 export function shmemGetPage(k: Kernel, inode: number, index: number, huge = false): number {
   const slot = k.files.cached(inode, index);
@@ -84,7 +83,7 @@ export function shmemGetPage(k: Kernel, inode: number, index: number, huge = fal
     k.swap.put(-slot);
   }
   filemapAdd(k, inode, index, pfn);
-  return slot < 0 ? -pfn : pfn;
+  return pfn;
 }
 
 /** shmem_alloc_and_add_folio() of a huge folio; false when something of its block is cached already. */

@@ -47,7 +47,6 @@ import {
   FAULT_FLAG_VMA_LOCK,
   faultWrite,
   VM_FAULT_HWPOISON,
-  VM_FAULT_MAJOR,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
@@ -115,10 +114,8 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
     return VM_FAULT_RETRY;
   }
   const slot = swpOffset(vmf.origPte);
-  const found = yield* swapRead(k, vmf, slot);
-  if (found === 0) return 0;
-  const pfn = Math.abs(found);
-  const major = found < 0 ? VM_FAULT_MAJOR : 0;
+  const pfn = yield* swapRead(k, vmf, slot);
+  if (pfn === 0) return 0;
   yield waitFor(
     "folio_lock_or_retry",
     () => !k.pages.test(pfn, PG_LOCKED),
@@ -132,7 +129,7 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
   if (decision === 0) {
     yield unlockPtl(k, vmf.ptep);
     yield unlockPut(k, pfn, true);
-    return major;
+    return 0;
   }
   const entry = swapEntry(k, vmf, pfn, decision);
   yield setPteAt(k, vmf.mm, vmf.vpn, vmf.ptep, entry);
@@ -142,14 +139,17 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
   if (vmf.write && !consumed) {
     // The entry shows read-only for a moment and is upgraded or replaced in the same section.
     vmf.origPte = entry;
-    return major | (yield* doWpPage(k, vmf, "doSwapPage"));
+    return yield* doWpPage(k, vmf, "doSwapPage");
   }
   yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   yield unlockPtl(k, vmf.ptep);
-  return major | written;
+  return written;
 }
 
-/** The page of `slot` with a reference for the fault: from the swap cache, or read (then negated) into it. 0 when the slot is gone. */
+/**
+ * The page of `slot` with a reference for the fault, from the swap cache or read into it; 0 when the slot is gone. Not counted as a
+ * major fault: what was reclaimed a moment ago is still in the cache of a real machine.
+ */
 function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
   yield mightSleep("swapin_readahead");
   return yield step("swapin_readahead", () => {
@@ -164,7 +164,7 @@ function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
     k.pages.setPrivate(pfn, slot);
     k.swap.setCached(slot, pfn);
     k.pages.get(pfn);
-    return -pfn;
+    return pfn;
   });
 }
 
@@ -206,7 +206,7 @@ function shouldTryToFreeSwap(k: Kernel, vmf: VmFault, pfn: number): boolean {
 function swapEntry(k: Kernel, vmf: VmFault, pfn: number, decision: number): Pte {
   let entry = pteMkyoung(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
   if ((vmf.origPte & PTE_SOFT_DIRTY) !== 0) entry = pteMksoftDirty(entry);
-  if ((vmf.origPte & PTE_UFFD_WP) !== 0 && userfaultfdWp(vmf)) entry = pteMkuffdWp(entry);
+  if ((vmf.origPte & PTE_UFFD_WP) !== 0 && userfaultfdWp(vmf)) entry = pteMkuffdWp(k.pte.wrprotect(entry));
   if ((decision & WRITABLE) === 0) return entry;
   return vmf.write ? k.pte.mkwrite(k.pte.mkdirty(entry)) : k.pte.mkwrite(entry);
 }

@@ -4,7 +4,7 @@ import { EBADF } from "../errno.js";
 import { leafPfn } from "../fault/normal-page.js";
 import { INODE_DAX, INODE_DISK } from "../file.js";
 import type { Kernel } from "../kernel.js";
-import { PG_DIRTY, PG_WRITEBACK } from "../page.js";
+import { PG_DIRTY, PG_READAHEAD, PG_WRITEBACK } from "../page.js";
 import { PMD_LEVEL } from "../page-table.js";
 import { pteHugeLeaf, ptePfn, ptePresent } from "../pte.js";
 import { folioMkclean, pageVmaMkcleanOne } from "../rmap/page-mkclean.js";
@@ -104,7 +104,7 @@ export function* writeFolio(k: Kernel, cpu: number, head: number): Path<number> 
     for (let i = 0; i < pages && inode !== 0; i++) {
       k.files.setStored(inode, k.pages.index(head) + i, k.pages.content(head + i));
     }
-    k.pages.unmark(head, PG_WRITEBACK);
+    k.pages.unmark(head, PG_WRITEBACK | PG_READAHEAD);
     return pages;
   });
 }

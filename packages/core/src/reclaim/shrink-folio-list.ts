@@ -2,6 +2,7 @@ import { call, type Path, step } from "@mmu-notifier/steps";
 import { folioTrylock } from "../fault/folio-lock.js";
 import { folioPut } from "../folio.js";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
+import { hugeOrder } from "../huge/huge-zero.js";
 import { splitLockedFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -10,6 +11,7 @@ import {
   PG_DIRTY,
   PG_LOCKED,
   PG_LRU,
+  PG_READAHEAD,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
   PG_UNEVICTABLE,
@@ -59,7 +61,8 @@ function* shrinkOne(k: Kernel, cpu: number, head: number, queue: number[], batch
   }
   const mapped = yield step("folio_mapped", () => folioMapcount(k, head));
   if (mapped !== 0) {
-    yield* tryToUnmap(k, cpu, head, { batch, splitHugePmd: true });
+    const large = yield step("folio_test_pmd_mappable", () => (k.pages.order(head) === hugeOrder(k) ? 1 : 0));
+    yield* tryToUnmap(k, cpu, head, { batch, splitHugePmd: large !== 0 });
     const left = yield step("folio_mapped", () => folioMapcount(k, head));
     if (left !== 0) return yield* activate(k, head);
   }
@@ -143,7 +146,11 @@ function removeMapping(k: Kernel, head: number): boolean {
   if (k.pages.mapping(head) === 0) return k.pages.refcount(head) === 1 && free(k, head);
   if (k.pages.refcount(head) !== 1 + pages) return false;
   const inode = k.pages.mapping(head);
-  if (k.files.kind(inode) === INODE_DISK && k.pages.test(head, PG_DIRTY)) return false;
+  if (k.files.kind(inode) === INODE_DISK && k.pages.test(head, PG_DIRTY)) {
+    // PG_reclaim: the page is to go when it has been written. The bit is PG_readahead's, so the next fault takes it for that.
+    k.pages.mark(head, PG_READAHEAD);
+    return false;
+  }
   for (let i = 0; i < pages; i++) k.files.setCached(inode, k.pages.index(head) + i, swapped(k, head + i));
   k.pages.setMapping(head, 0);
   k.pages.put(head, pages);
