@@ -19,7 +19,7 @@ export interface RunOptions {
 }
 
 /** A device of a run with what it cost. */
-export interface DeviceRun {
+interface DeviceRun {
   readonly name: string;
   readonly driver: string;
   readonly origin: string;

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Context } from "../context.js";
 
 /** What a command's module exports: it fills in a commander command whose action resolves to an exit code. */
-export interface CommandModule {
+interface CommandModule {
   readonly configure: (command: Command, context: Context, done: (exitCode: number) => void) => void;
 }
 
@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "run",
     summary: "run a script and show what the kernel, the notifiers and the devices did",
     load: () => import("./run.js"),
+  },
+  {
+    name: "replay",
+    summary: "replay a recorded program and show what its notifications cost each driver",
+    load: () => import("./replay.js"),
   },
   {
     name: "list",

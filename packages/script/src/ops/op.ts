@@ -42,8 +42,8 @@ export interface AccessOp extends Span {
   readonly value: number | undefined;
 }
 
-export const FILE_KINDS = ["memfd", "disk", "hugetlb", "dax"] as const;
-export type FileKind = (typeof FILE_KINDS)[number];
+/** What kind of file system a file lies on. */
+export type FileKind = "memfd" | "disk" | "hugetlb" | "dax";
 
 /** One op of the language. Both dialects of the recorded corpora end here. */
 export type Op =

@@ -32,7 +32,7 @@ const INODES: Readonly<Record<FileKind, number>> = {
 };
 
 /** The first byte of page `index` of a file that was filled: 100 to 199. */
-export function filled(index: number): number {
+function filled(index: number): number {
   return 100 + (index % 100);
 }
 
@@ -86,6 +86,8 @@ export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, ki
     return row;
   });
   for (let index = 0; index < written; index++) yield* sysPwrite(k, t, file, index * PAGE, filled(index));
+  // What a disk file begins with is on the disk.
+  yield* sysFsync(k, t, file);
 }
 
 /** A DAX file is its blocks: frames of device memory, in huge runs where the file is large enough. */

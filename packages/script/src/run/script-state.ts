@@ -7,14 +7,11 @@ const NOTIFIER = 2;
 const FIXED_WORDS = 4;
 const CHILD_WORDS = 2;
 
-/** Files that exist without being made, and what they are called. */
-export const BUILT_IN_FILES = ["mem", "memro", "file", "filero", "hmem"] as const;
-
 /** The descriptor that is never open. */
 const BAD = "badfd";
 
 /** Names of the files that a script speaks of, each once. */
-export function fileNames(script: Script): readonly string[] {
+function fileNames(script: Script): readonly string[] {
   const names = new Set<string>();
   for (const { op } of script.statements) {
     const name = fileOf(op);

@@ -1,7 +1,7 @@
 import { type Kernel, PMD_LEVEL, PTE_LEVEL, pteHugeLeaf, ptePfn, pteTable } from "@mmu-notifier/core";
 
 /** No entry at all. */
-export const LEVEL_NONE = -1;
+const LEVEL_NONE = -1;
 
 /**
  * The leaf entries of a run of pages, read straight from the tables, outside of any step. One object is refreshed again and
