@@ -42,8 +42,8 @@ export function* unmapHugepageRangeLocked(k: Kernel, tlb: MmuGather, vma: number
     const pfn = Math.floor(cleared / BITS);
     if (pfn !== 0) tlb.removePage(pfn);
   }
-  yield* tlb.endVma();
   if (k.profile.hugetlbNestedRange) yield* k.bus.invalidateRangeEnd(range);
+  yield* tlb.endVma();
 }
 
 function clear(k: Kernel, ptep: Ptep): number {

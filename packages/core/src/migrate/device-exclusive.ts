@@ -5,11 +5,10 @@ import { folioTrylock, folioUnlock } from "../fault/folio-lock.js";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
-import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import type { Kernel } from "../kernel.js";
 import { PG_ANON } from "../page.js";
-import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
-import { mkSwp, PTE_SOFT_DIRTY, PTE_UFFD_WP, pteHugeLeaf, ptePfn, ptePresent, pteWrite, SWP_DEVICE_EXCLUSIVE_READ, SWP_DEVICE_EXCLUSIVE_WRITE } from "../pte.js";
+import { PTE_LEVEL } from "../page-table.js";
+import { mkSwp, PTE_SOFT_DIRTY, PTE_UFFD_WP, ptePfn, ptePresent, pteWrite, SWP_DEVICE_EXCLUSIVE_READ, SWP_DEVICE_EXCLUSIVE_WRITE } from "../pte.js";
 import type { Thread } from "../thread.js";
 import { ptepClearFlush, setPteAt } from "../tlb/ptep.js";
 
@@ -34,12 +33,7 @@ function* exclusive(k: Kernel, t: Thread, vpn: number, owner: number): Path<numb
 function* underLock(k: Kernel, t: Thread, vpn: number, owner: number): Path<number> {
   const vma = yield step("vma_lookup", () => k.vmas.lookup(k.mms.vmaList(t.mm), vpn));
   if (vma === 0) return -EFAULT;
-  const huge = yield step("FOLL_SPLIT_PMD", () => {
-    const pmdp = k.tables.find(k.mms.pgd(t.mm), PMD_LEVEL, vpn);
-    return pmdp !== 0 && pteHugeLeaf(k.tables.get(pmdp)) ? 1 : 0;
-  });
-  if (huge !== 0) yield* splitHugePmd(k, t.cpu, vma, vpn);
-  const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write: true });
+  const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write: true, get: true, splitPmd: true, keepLock: true });
   if (page < 0) return page;
   const result = yield* exclusivePage(k, t, vpn, page, owner);
   yield step("folio_put", () => {
