@@ -1,0 +1,53 @@
+import type { KernelConfig } from "@mmu-notifier/core";
+import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
+import type { MmrunCase } from "../corpus.js";
+import { describe, type Outcome } from "../divergence.js";
+import type { CaseContext } from "../run-options.js";
+import { MmrunComparison } from "./compare-mmrun.js";
+
+/** The recording machine: huge pages on request, 64 hugetlb pages, one node, no soft-dirty bits. */
+export const MMRUN_MACHINE: Partial<KernelConfig> = { thp: "madvise", hugetlbPages: 64, nodes: 1, softDirty: false };
+
+/** A session on the model of the machine that the records come from. */
+export function mmrunSession(script: Script, { kernel, arch, config, registry, detail }: CaseContext): ScriptSession {
+  return new ScriptSession(script, {
+    kernel,
+    arch,
+    detail,
+    config: { ...MMRUN_MACHINE, ...config },
+    ...(registry === undefined ? {} : { registry }),
+  });
+}
+
+/** Runs one recorded script and compares operation by operation: one outcome each. */
+export function* runMmrun({ name, arena, records }: MmrunCase, context: CaseContext): Generator<Outcome> {
+  const ops = records.map(({ op }) => op);
+  const [script] = parseScripts([`== ${name} arena ${arena}`, ...ops, ""].join("\n"), { file: name });
+  const session = mmrunSession(script!, context);
+  const comparison = new MmrunComparison(arena, context.counts, context.leftOut);
+  let error: string | undefined;
+  try {
+    for (const [step, expected] of records.entries()) {
+      let got: OpRecord | undefined;
+      if (error === undefined) {
+        try {
+          got = session.run(script!.statements[step]!);
+        } catch (thrown) {
+          error = describe(thrown);
+        }
+      }
+      if (got === undefined) {
+        context.counts.count("result", false);
+        yield { script: name, step, ops: ops.slice(0, step + 1), diffs: [], ...(error === undefined ? {} : { error }) };
+        continue;
+      }
+      const diffs = comparison.compare(expected, got);
+      const { happened } = got;
+      yield diffs.length === 0
+        ? undefined
+        : { script: name, step, ops: ops.slice(0, step + 1), diffs, ...(happened === undefined ? {} : { happened }) };
+    }
+  } finally {
+    session.close();
+  }
+}

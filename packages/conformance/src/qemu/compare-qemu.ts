@@ -1,0 +1,262 @@
+import { type FieldCounts, type FieldDiff, sameJson } from "../field-diff.js";
+import { compareIdentity } from "../identity.js";
+import type { LeftOut } from "../left-out.js";
+import {
+  CONT,
+  DIRTY,
+  EXCLUSIVE,
+  HW_WRITE,
+  LEVEL_MASK,
+  LEVEL_SHIFT,
+  LEVELS,
+  LISTED,
+  MAY_WRITE,
+  NO_MAP_COUNT,
+  type PageFacts,
+  PRESENT,
+  PROT_NONE,
+  SOFT_DIRTY,
+  SPECIAL,
+  SWAPPED,
+  transitionText,
+  UFFD_WP,
+  YOUNG,
+  ZERO_PAGE,
+} from "./page-facts.js";
+import type { QemuCall, QemuFault, QemuRecord, QemuResult, QemuSetAccessFlags, QemuVma } from "./qemu-record.js";
+
+/** One operation of the model in the terms of the records. */
+export interface ModelOperation extends QemuResult {
+  readonly notifier: readonly QemuCall[];
+  readonly pteSet: readonly QemuSetAccessFlags[];
+  readonly faults: readonly QemuFault[];
+  readonly vmas: readonly QemuVma[];
+}
+
+/** The pages around an operation, recorded and of the model. */
+export interface PagesAround {
+  readonly expected: { readonly before: PageFacts; readonly now: PageFacts; readonly transitions: Int32Array };
+  readonly got: { readonly before: PageFacts; readonly now: PageFacts; readonly transitions: Int32Array };
+}
+
+const RANGE_CALLS = new Set(["invalidate_range_start", "invalidate_range_end", "change_pte", "release"]);
+const TLB_CALLS = new Set(["invalidate_range", "arch_invalidate_secondary_tlbs"]);
+const AGING_CALLS = new Set(["clear_flush_young", "clear_young", "test_young"]);
+
+/** Ops whose positive result is the number of a descriptor, or another number that says nothing of the memory. */
+const NUMBER_IS_NO_RESULT = new Set([
+  "ckvm",
+  "kvmopen",
+  "uffd",
+  "uffdreg",
+  "pin",
+  "ksm",
+  "memfd",
+  "file",
+  "hmemfd",
+  "dax",
+  "map",
+  "fwrite",
+]);
+
+/** Columns of the pages, by the bits that they are about. */
+const PAGE_FIELDS: readonly (readonly [name: string, mask: number])[] = [
+  ["present", LISTED | PRESENT | SWAPPED | PROT_NONE],
+  ["level", LEVEL_MASK],
+  ["hw-write", HW_WRITE],
+  ["may-write", MAY_WRITE],
+  ["dirty", DIRTY],
+  ["young", YOUNG],
+  ["exclusive", EXCLUSIVE],
+  ["special", SPECIAL | ZERO_PAGE],
+  ["uffd-wp", UFFD_WP],
+  ["cont", CONT],
+];
+
+/**
+ * Compares operations of one script with their records. Map counts, young and dirty bits and levels are fields of their own, so that
+ * a report says where a difference lies.
+ */
+export class QemuComparison {
+  readonly #counts: FieldCounts;
+  readonly #leftOut: LeftOut;
+  #diffs: FieldDiff[] = [];
+
+  constructor(counts: FieldCounts, leftOut: LeftOut) {
+    this.#counts = counts;
+    this.#leftOut = leftOut;
+  }
+
+  /** The fields in which an operation differs. */
+  compare(expected: QemuRecord, got: ModelOperation, pages: PagesAround): readonly FieldDiff[] {
+    this.#diffs = [];
+    this.#field("result", resultOf(expected, expected.op), resultOf(got, expected.op));
+    this.#field("signal", signalOf(expected), signalOf(got));
+    this.#calls(expected.notifier, got.notifier);
+    this.#field("faults", expected.faults.map(faultOf), got.faults.map(faultOf));
+    this.#field("pte-set", expected.pteSet.map(pteSetOf), got.pteSet.map(pteSetOf));
+    this.#field("vmas", expected.vmas.map(vmaOf), got.vmas.map(vmaOf));
+    this.#pages(
+      pages,
+      expected.pages.some(({ softDirty }) => softDirty !== null),
+    );
+    return this.#diffs;
+  }
+
+  #field(name: string, expected: unknown, got: unknown): void {
+    if (!this.#counts.count(name, sameJson(expected, got))) this.#diffs.push({ field: name, expected, got });
+  }
+
+  #calls(expected: readonly QemuCall[], got: readonly QemuCall[]): void {
+    this.#field("notifier", callsOf(expected, RANGE_CALLS), callsOf(got, RANGE_CALLS));
+    this.#field("tlb-calls", callsOf(expected, TLB_CALLS), callsOf(got, TLB_CALLS));
+    this.#field("aging", callsOf(expected, AGING_CALLS), callsOf(got, AGING_CALLS));
+    this.#field(
+      "order",
+      expected.map(({ fn }) => fn),
+      got.map(({ fn }) => fn),
+    );
+  }
+
+  #pages({ expected, got }: PagesAround, softDirty: boolean): void {
+    this.#column("transitions", expected.transitions, got.transitions, transitionText);
+    for (const [name, mask] of PAGE_FIELDS) this.#bits(name, mask, expected.now, got.now);
+    if (softDirty) this.#bits("soft-dirty", SOFT_DIRTY, expected.now, got.now);
+    this.#mapCounts(expected.now, got.now);
+    const { differ, leftOut } = compareIdentity(expected, got);
+    if (leftOut.length > 0) this.#leftOut.add("identity of frames that an operation freed and allocated again");
+    if (!this.#counts.count("identity", differ.length === 0)) {
+      this.#diffs.push({
+        field: "identity",
+        expected: runs(differ, (page) => expected.now.frames[page]!),
+        got: runs(differ, (page) => got.now.frames[page]!),
+      });
+    }
+  }
+
+  #column(field: string, expected: Int32Array, got: Int32Array, text: (value: number) => unknown): void {
+    const pages: number[] = [];
+    for (let page = 0; page < expected.length; page++) if (expected[page] !== got[page]) pages.push(page);
+    if (this.#counts.count(field, pages.length === 0)) return;
+    this.#diffs.push({
+      field,
+      expected: runs(pages, (page) => text(expected[page]!)),
+      got: runs(pages, (page) => text(got[page]!)),
+    });
+  }
+
+  #bits(field: string, mask: number, expected: PageFacts, got: PageFacts): void {
+    const pages: number[] = [];
+    for (let page = 0; page < expected.bits.length; page++) {
+      if (((expected.bits[page]! ^ got.bits[page]!) & mask) !== 0) pages.push(page);
+    }
+    if (this.#counts.count(field, pages.length === 0)) return;
+    const text = (facts: PageFacts) => (page: number) => bitText(facts.bits[page]! & mask, mask);
+    this.#diffs.push({ field, expected: runs(pages, text(expected)), got: runs(pages, text(got)) });
+  }
+
+  /** Pages whose record has no count (device memory) are not compared. */
+  #mapCounts(expected: PageFacts, got: PageFacts): void {
+    const pages: number[] = [];
+    for (let page = 0; page < expected.mapCounts.length; page++) {
+      if (expected.mapCounts[page] === NO_MAP_COUNT && (expected.bits[page]! & PRESENT) !== 0) continue;
+      if (expected.mapCounts[page] !== got.mapCounts[page]) pages.push(page);
+    }
+    if (this.#counts.count("mapcount", pages.length === 0)) return;
+    const value = (facts: PageFacts) => (page: number) => facts.mapCounts[page]!;
+    this.#diffs.push({ field: "mapcount", expected: runs(pages, value(expected)), got: runs(pages, value(got)) });
+  }
+}
+
+const BIT_NAMES: readonly (readonly [bit: number, name: string])[] = [
+  [LISTED, "mapped"],
+  [PRESENT, "present"],
+  [SWAPPED, "swapped"],
+  [PROT_NONE, "prot-none"],
+  [SPECIAL, "special"],
+  [ZERO_PAGE, "zero-page"],
+];
+
+function bitText(bits: number, mask: number): unknown {
+  if (mask === LEVEL_MASK) return LEVELS[bits >> LEVEL_SHIFT];
+  const named = BIT_NAMES.filter(([bit]) => (mask & bit) !== 0);
+  return named.length === 0
+    ? bits !== 0
+    : named
+        .filter(([bit]) => (bits & bit) !== 0)
+        .map(([, name]) => name)
+        .join(" ");
+}
+
+/** Runs [first page, pages, value] of the pages listed. */
+function runs(
+  pages: readonly number[],
+  valueOf: (page: number) => unknown,
+): readonly (readonly [number, number, unknown])[] {
+  const found: [number, number, unknown][] = [];
+  for (const page of pages) {
+    const value = valueOf(page);
+    const last = found.at(-1);
+    if (last !== undefined && last[2] === value && last[0] + last[1] === page) last[1]++;
+    else found.push([page, 1, value]);
+  }
+  return found;
+}
+
+function resultOf({ ret, errno }: QemuResult, op: string): unknown {
+  if (errno !== null) return { errno };
+  return ret !== null && ret >= 0 && NUMBER_IS_NO_RESULT.has(op) ? { ret: 0 } : { ret: ret ?? 0 };
+}
+
+function signalOf({ sig, sigCode, sigPage }: QemuResult): unknown {
+  return { sig, sigCode: sigCode ?? null, sigPage: sigPage ?? null };
+}
+
+function callsOf(calls: readonly QemuCall[], wanted: ReadonlySet<string>): unknown {
+  return calls
+    .filter(({ fn }) => wanted.has(fn))
+    .map(({ fn, mm, start, end, whole, event, flags, onlyEnd, ret, newWrite }) => {
+      const placed = whole !== true && start !== undefined && start !== null;
+      return {
+        fn,
+        mm,
+        whole,
+        start: placed ? start : undefined,
+        end: placed ? end : undefined,
+        event,
+        flags,
+        onlyEnd,
+        ret,
+        newWrite,
+      };
+    });
+}
+
+const faultOf = ({ mm, page, flags, result }: QemuFault): unknown => ({ mm, page, flags, result });
+const pteSetOf = ({
+  fn,
+  mm,
+  page,
+  oldWrite,
+  newWrite,
+  oldMayWrite,
+  newMayWrite,
+  changed,
+}: QemuSetAccessFlags): unknown => ({
+  fn,
+  mm,
+  page,
+  oldWrite,
+  newWrite,
+  oldMayWrite,
+  newMayWrite,
+  changed,
+});
+const vmaOf = ({ start, end, prot, shared, offset, flags }: QemuVma): unknown => ({
+  start,
+  end,
+  prot,
+  shared,
+  offset,
+  flags: [...flags].sort().join(" "),
+});

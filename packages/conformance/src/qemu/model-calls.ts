@@ -1,0 +1,155 @@
+import * as core from "@mmu-notifier/core";
+import type { Happening, OpRecord, Place, Statement, Who } from "@mmu-notifier/script";
+import type { QemuCall, QemuFault, QemuResult, QemuSetAccessFlags } from "./qemu-record.js";
+
+/** Names of children in the order in which records first speak of them. */
+export class MmNames {
+  readonly #names = new Map<Who, string>();
+
+  of(who: Who | undefined): string {
+    if (who === undefined) return "self";
+    let name = this.#names.get(who);
+    if (name === undefined) {
+      name = `mm${this.#names.size + 1}`;
+      this.#names.set(who, name);
+    }
+    return name;
+  }
+}
+
+/** What happened inside an operation, in the terms of the records. */
+export interface ModelCalls {
+  readonly notifier: readonly QemuCall[];
+  readonly pteSet: readonly QemuSetAccessFlags[];
+  readonly faults: readonly QemuFault[];
+}
+
+/** Translates what a session saw. */
+export function modelCalls(k: core.Kernel, happened: readonly Happening[], names: MmNames): ModelCalls {
+  const notifier: QemuCall[] = [];
+  const pteSet: QemuSetAccessFlags[] = [];
+  const faults: QemuFault[] = [];
+  for (const event of happened) {
+    switch (event.kind) {
+      case "notify":
+        notifier.push(callOf(k, event, names));
+        break;
+      case "set-access-flags":
+        pteSet.push(setAccessFlags(k, event, names));
+        break;
+      case "handle-mm-fault":
+        faults.push({
+          mm: names.of(event.mm),
+          page: event.page,
+          flags: bitNames(FAULT_FLAGS, event.flags),
+          result: bitNames(FAULT_RESULTS, event.result),
+        });
+        break;
+      default:
+        break;
+    }
+  }
+  return { notifier, pteSet, faults };
+}
+
+function callOf(k: core.Kernel, event: Extract<Happening, { kind: "notify" }>, names: MmNames): QemuCall {
+  const { call, start, end, event: type, flags, onlyEnd, pte } = event;
+  const whole = start === "0" && end === "max";
+  const ranged = call !== "release" && call !== "change_pte";
+  return {
+    fn: call,
+    mm: names.of(event.mm),
+    ...(whole && ranged ? { whole: true } : {}),
+    ...(whole || call === "release"
+      ? {}
+      : { start: pageOf(start), end: call === "change_pte" ? pageOf(start) + 1 : pageOf(end) }),
+    ...(type === undefined ? {} : { event: type.replace("MMU_NOTIFY_", "") }),
+    ...(flags === undefined ? {} : { flags }),
+    ...(onlyEnd === undefined || !k.profile.hookFromRangeEnd ? {} : { onlyEnd }),
+    ...(pte === undefined ? {} : { newWrite: k.pte.hwWritable(pte, false) }),
+  };
+}
+
+/** A place in whole pages, rounded outwards at its end. */
+function pageOf(place: Place): number {
+  if (typeof place === "number") return place;
+  return Math.ceil(Number.parseFloat(place));
+}
+
+function setAccessFlags(
+  k: core.Kernel,
+  event: Extract<Happening, { kind: "set-access-flags" }>,
+  names: MmNames,
+): QemuSetAccessFlags {
+  const { fn, page, before, after, changed } = event;
+  return {
+    fn,
+    mm: names.of(event.mm),
+    page,
+    oldWrite: k.pte.hwWritable(before, false),
+    newWrite: k.pte.hwWritable(after, false),
+    oldMayWrite: core.pteWrite(before),
+    newMayWrite: core.pteWrite(after),
+    changed: changed ? 1 : 0,
+  };
+}
+
+type BitNames = readonly (readonly [bit: number, name: string])[];
+
+const FAULT_FLAGS: BitNames = [
+  [core.FAULT_FLAG_WRITE, "WRITE"],
+  [core.FAULT_FLAG_MKWRITE, "MKWRITE"],
+  [core.FAULT_FLAG_ALLOW_RETRY, "ALLOW_RETRY"],
+  [core.FAULT_FLAG_RETRY_NOWAIT, "RETRY_NOWAIT"],
+  [core.FAULT_FLAG_KILLABLE, "KILLABLE"],
+  [core.FAULT_FLAG_TRIED, "TRIED"],
+  [core.FAULT_FLAG_USER, "USER"],
+  [core.FAULT_FLAG_REMOTE, "REMOTE"],
+  [core.FAULT_FLAG_INSTRUCTION, "INSTRUCTION"],
+  [core.FAULT_FLAG_INTERRUPTIBLE, "INTERRUPTIBLE"],
+  [core.FAULT_FLAG_UNSHARE, "UNSHARE"],
+  [core.FAULT_FLAG_VMA_LOCK, "VMA_LOCK"],
+];
+
+const FAULT_RESULTS: BitNames = [
+  [core.VM_FAULT_OOM, "OOM"],
+  [core.VM_FAULT_SIGBUS, "SIGBUS"],
+  [core.VM_FAULT_MAJOR, "MAJOR"],
+  [core.VM_FAULT_WRITE, "WRITE"],
+  [core.VM_FAULT_HWPOISON, "HWPOISON"],
+  [core.VM_FAULT_SIGSEGV, "SIGSEGV"],
+  [core.VM_FAULT_NOPAGE, "NOPAGE"],
+  [core.VM_FAULT_LOCKED, "LOCKED"],
+  [core.VM_FAULT_RETRY, "RETRY"],
+  [core.VM_FAULT_FALLBACK, "FALLBACK"],
+  [core.VM_FAULT_DONE_COW, "DONE_COW"],
+  [core.VM_FAULT_COMPLETED, "COMPLETED"],
+];
+
+function bitNames(names: BitNames, bits: number): readonly string[] {
+  return names.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
+}
+
+/** Signal numbers, as a child's exit status tells them. */
+const SIGNAL_NUMBERS = { SEGV: 11, BUS: 7 } as const;
+
+/** What an operation came to, as the records write it. */
+export function modelResult({ op }: Statement, record: OpRecord): QemuResult {
+  const { ret, err, val, sig, code, at, status } = record;
+  if (err !== undefined) return { ret: -1, errno: err, sig: null };
+  if (sig !== undefined && op.kind === "access" && op.child >= 0)
+    return { ret: -SIGNAL_NUMBERS[sig], errno: null, sig: null };
+  if (sig !== undefined) {
+    return {
+      ret: typeof ret === "number" ? ret : 0,
+      errno: null,
+      sig: `SIG${sig}`,
+      sigCode: code ?? null,
+      sigPage: typeof at === "number" ? at : null,
+    };
+  }
+  if (op.kind === "access")
+    return { ret: op.mode === "one" ? 1 : typeof ret === "number" ? ret : 0, errno: null, sig: null };
+  if (status !== undefined) return { ret: status, errno: null, sig: null };
+  return { ret: typeof ret === "number" ? ret : val === undefined ? null : 1, errno: null, sig: null };
+}

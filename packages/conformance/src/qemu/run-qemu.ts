@@ -1,0 +1,125 @@
+import type { KernelConfig } from "@mmu-notifier/core";
+import { ARENA_MAX, parseScripts, ScriptSession } from "@mmu-notifier/script";
+import type { QemuCase } from "../corpus.js";
+import { describe, type Outcome } from "../divergence.js";
+import type { CaseContext } from "../run-options.js";
+import { type ModelOperation, QemuComparison } from "./compare-qemu.js";
+import { MmNames, modelCalls, modelResult } from "./model-calls.js";
+import { type ModelFacts, ModelPages } from "./model-pages.js";
+import { modelVmas } from "./model-vmas.js";
+import { RecordedPages, recordedTransitions, transitionsBetween } from "./page-facts.js";
+import type { QemuRecord } from "./qemu-record.js";
+
+/** The machine of the captures: two nodes, huge pages on request (also for shared memory), soft-dirty bits where there are any. */
+export function qemuMachine(arch: string): Partial<KernelConfig> {
+  return { thp: "madvise", shmemThp: "advise", nodes: 2, softDirty: arch.startsWith("x86") };
+}
+
+/** Runs one recorded case and compares operation by operation: one outcome each. */
+export function* runQemu({ name, records }: QemuCase, context: CaseContext): Generator<Outcome> {
+  const run = new QemuRun(name, records, context);
+  try {
+    for (const step of records.keys()) yield run.step(step);
+  } finally {
+    run.close();
+  }
+}
+
+class QemuRun {
+  readonly #name: string;
+  readonly #records: readonly QemuRecord[];
+  readonly #ops: readonly string[];
+  readonly #context: CaseContext;
+  readonly #session: ScriptSession;
+  readonly #comparison: QemuComparison;
+  readonly #arena: number;
+  readonly #names = new MmNames();
+  readonly #recorded: RecordedPages;
+  readonly #model: ModelPages;
+  #expectedBefore;
+  #gotBefore: ModelFacts;
+  #error: string | undefined;
+
+  constructor(name: string, records: readonly QemuRecord[], context: CaseContext) {
+    this.#name = name;
+    this.#records = records;
+    this.#context = context;
+    this.#arena = arenaOf(records);
+    this.#ops = records.map(({ line }) => line);
+    const [script] = parseScripts([`== ${name} arena ${this.#arena}`, ...this.#ops, ""].join("\n"), { file: name });
+    const { kernel, arch, config, registry } = context;
+    this.#session = new ScriptSession(script!, {
+      kernel,
+      arch,
+      detail: true,
+      snapshots: false,
+      config: { ...qemuMachine(arch), ...config },
+      ...(registry === undefined ? {} : { registry }),
+    });
+    this.#comparison = new QemuComparison(context.counts, context.leftOut);
+    this.#recorded = new RecordedPages(this.#arena);
+    this.#model = new ModelPages(this.#session.machine.kernel, this.#session.mm, this.#arena);
+    this.#expectedBefore = this.#recorded.read([]);
+    this.#gotBefore = this.#model.take();
+  }
+
+  step(step: number): Outcome {
+    const expected = this.#records[step]!;
+    const operation = this.#operate(step);
+    const where = { script: this.#name, step, ops: this.#ops.slice(0, step + 1) };
+    if (operation === undefined) {
+      this.#context.counts.count("result", false);
+      return { ...where, diffs: [], ...(this.#error === undefined ? {} : { error: this.#error }) };
+    }
+    const before = this.#gotBefore;
+    const now = this.#model.take();
+    const expectedBefore = this.#expectedBefore;
+    const expectedNow = this.#recorded.read(expected.pages);
+    // After its exit a process has no pages that could have changed.
+    const gone = expected.op === "exit";
+    const diffs = this.#comparison.compare(expected, operation, {
+      expected: {
+        before: expectedBefore,
+        now: expectedNow,
+        transitions: recordedTransitions(this.#arena, expected.transitions),
+      },
+      got: { before, now, transitions: gone ? new Int32Array(this.#arena) : transitionsBetween(before, now) },
+    });
+    this.#gotBefore = now;
+    this.#expectedBefore = expectedNow;
+    if (diffs.length === 0) return undefined;
+    return { ...where, diffs, ...(this.#context.detail ? { happened: operation.happened } : {}) };
+  }
+
+  close(): void {
+    this.#session.close();
+  }
+
+  #operate(
+    step: number,
+  ): (ModelOperation & { readonly happened: NonNullable<ReturnType<ScriptSession["run"]>["happened"]> }) | undefined {
+    if (this.#error !== undefined) return undefined;
+    const { kernel } = this.#session.machine;
+    const statement = this.#session.script.statements[step]!;
+    try {
+      const record = this.#session.run(statement);
+      const happened = record.happened ?? [];
+      return {
+        ...modelResult(statement, record),
+        ...modelCalls(kernel, happened, this.#names),
+        vmas: modelVmas(kernel, this.#session.mm),
+        happened,
+      };
+    } catch (error) {
+      this.#error = describe(error);
+      return undefined;
+    }
+  }
+}
+
+/** Pages that a case's records speak of. */
+function arenaOf(records: readonly QemuRecord[]): number {
+  let end = 1;
+  for (const { vmas } of records) for (const vma of vmas) end = Math.max(end, vma.end);
+  return Math.min(end, ARENA_MAX);
+}
