@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const replay = fileURLToPath(new URL("../../packages/replay/", import.meta.url));
 const bench = (name) => join(replay, "bench", name);
 const node = process.execPath;
+const COMPILER = "cc";
 const DRIVERS = ["@mmu-notifier/driver-arm-smmu", "@mmu-notifier/driver-iommu-btm", "@mmu-notifier/driver-kvm"].map(
   (name) => fileURLToPath(import.meta.resolve(name)),
 );
@@ -17,10 +18,18 @@ const context = { goal: "-", holds: () => true };
 /** Compiles a C anchor; undefined when there is no compiler. */
 function compile(source, work) {
   const target = join(work, source.replace(".c", ""));
-  const { status } = spawnSync("cc", ["-O3", "-march=native", "-w", "-o", target, bench(`anchors/${source}`)]);
+  const { status } = spawnSync(process.env.CC ?? COMPILER, [
+    "-O3",
+    "-march=native",
+    "-w",
+    "-o",
+    target,
+    bench(`anchors/${source}`),
+  ]);
   return status === 0 ? target : undefined;
 }
-const NO_COMPILER = "No C compiler was found (cc): the C anchors were left out, and with them the ratios to C.";
+const NO_COMPILER =
+  "No C compiler was found (cc, or what CC names): the C anchors were left out, and with them the ratios to C.";
 
 /** The lines of sim32.c: the first repetition is dropped. */
 function parseSim(stdout) {

@@ -4,7 +4,7 @@ import { ReplayError } from "./errors.js";
 import { REPLAY_ARCH, REPLAY_KERNEL, type ReplayDrivers, type ReplayOptions } from "./options.js";
 
 /** Registers of a replay: the given ones, or the kernels and architectures of core. */
-export function registryOf({ registry }: ReplayOptions): PluginRegistry {
+function registryOf({ registry }: ReplayOptions): PluginRegistry {
   return registry ?? PluginRegistry.withCore();
 }
 

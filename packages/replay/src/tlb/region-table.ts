@@ -5,7 +5,7 @@ const PAGE_BITS = 20;
 /** Pages of a region. */
 export const REGION_PAGES = 2 ** PAGE_BITS;
 /** Bits of a key below the region: the page, and 1 for a write. */
-export const REGION_SHIFT = PAGE_BITS + 1;
+const REGION_SHIFT = PAGE_BITS + 1;
 /** Regions that 11 bits name; 0 is left out so that no key is 0, which marks an empty TLB entry. */
 const LIMIT = 2047;
 
