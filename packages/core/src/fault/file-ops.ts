@@ -4,11 +4,12 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD } from "../page.js";
 import { thpVmaSuitable, vmaThpDisabled } from "../huge/thp-eligible.js";
-import { VM_HUGEPAGE, VM_RAND_READ } from "../vma.js";
+import { VM_HUGEPAGE, VM_RAND_READ, VM_UFFD_MINOR } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
 import { mayDropLock } from "./file-write-notify.js";
 import { filemapGet, readAhead, readAround, shmemGetPage } from "./page-cache.js";
+import { handleUserfault, userfaultfdMissing } from "./userfault.js";
 import {
   VM_FAULT_HWPOISON,
   VM_FAULT_LOCKED,
@@ -21,6 +22,8 @@ import {
 const BEYOND_END = 0;
 const MISSING = -1;
 const TRUNCATED = -2;
+const USERFAULT_MISSING = -3;
+const USERFAULT_MINOR = -4;
 
 /**
  * ->fault() of a file mapping: shmem_fault() or filemap_fault(). On success `vmf.page` is the page, locked and with a reference.
@@ -32,6 +35,9 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
   for (;;) {
     const found = yield vmf.kind === INODE_SHMEM ? shmemLookup(k, vmf) : diskLookup(k, vmf);
     if (found === BEYOND_END) return VM_FAULT_SIGBUS;
+    if (found === USERFAULT_MISSING || found === USERFAULT_MINOR) {
+      return yield* handleUserfault(k, vmf, found === USERFAULT_MISSING ? "missing" : "minor");
+    }
     if (found === MISSING) {
       major = VM_FAULT_MAJOR;
       const inode = yield step("file->f_mapping", () => k.files.inode(k.vmas.file(vmf.vma)));
@@ -94,6 +100,9 @@ function shmemLookup(k: Kernel, vmf: VmFault) {
     const inode = k.files.inode(k.vmas.file(vmf.vma));
     const pgoff = k.vmas.linearIndex(vmf.vma, vmf.vpn);
     if (pgoff >= k.files.size(inode)) return BEYOND_END;
+    const slot = k.files.cached(inode, pgoff);
+    if (slot !== 0 && vmf.has(VM_UFFD_MINOR)) return USERFAULT_MINOR;
+    if (slot === 0 && userfaultfdMissing(vmf)) return USERFAULT_MISSING;
     const page = shmemGetPage(k, inode, pgoff, shmemHuge(k, vmf));
     k.pages.get(page);
     return page;

@@ -8,6 +8,9 @@ import { releaseFaultLock } from "./fault-lock.js";
 import { step } from "@mmu-notifier/steps";
 import { VM_FAULT_RETRY, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
 
+/** Why a monitor is needed: nothing there, write protection, or a page that is there but not mapped. */
+export type UserfaultReason = "missing" | "wp" | "minor";
+
 export const userfaultfdMissing = (vmf: VmFault): boolean => vmf.has(VM_UFFD_MISSING);
 export const userfaultfdWp = (vmf: VmFault): boolean => vmf.has(VM_UFFD_WP);
 
@@ -23,7 +26,7 @@ export function userfaultfdWpAsync(k: Kernel, vma: number): boolean {
  *
  * @returns VM_FAULT_SIGBUS, or VM_FAULT_RETRY with the lock dropped
  */
-export function* handleUserfault(k: Kernel, vmf: VmFault, reason: "missing" | "wp"): Path<number> {
+export function* handleUserfault(k: Kernel, vmf: VmFault, reason: UserfaultReason): Path<number> {
   const sigbus = yield step("handle_userfault", () => {
     const uffd = k.vmas.uffd(vmf.vma);
     return uffd === 0 || k.uffds.has(uffd, UFFD_FEATURE_SIGBUS) ? 1 : 0;
@@ -35,9 +38,9 @@ export function* handleUserfault(k: Kernel, vmf: VmFault, reason: "missing" | "w
 }
 
 /** userfaultfd_must_wait(): the reason for the fault is still there. */
-function mustWait(k: Kernel, vmf: VmFault, reason: "missing" | "wp"): boolean {
+function mustWait(k: Kernel, vmf: VmFault, reason: UserfaultReason): boolean {
   const leaf = k.tables.leaf(k.mms.pgd(vmf.mm), vmf.vpn);
   const pte = leaf === 0 ? 0 : k.tables.get(leaf);
-  if (pteNone(pte) || isPteMarker(pte)) return reason === "missing";
+  if (pteNone(pte) || isPteMarker(pte)) return reason !== "wp";
   return reason === "wp" && ptePresent(pte) && !pteWrite(pte) && pteUffdWp(pte);
 }
