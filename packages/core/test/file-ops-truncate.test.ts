@@ -1,4 +1,14 @@
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, PAGE_SIZE, sysFallocate, sysFsync, sysFtruncate, sysPread, sysPwrite } from "@mmu-notifier/core";
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  PAGE_SIZE,
+  sysFallocate,
+  sysFsync,
+  sysFtruncate,
+  sysPread,
+  sysPwrite,
+} from "@mmu-notifier/core";
 import { describe, expect, test } from "vitest";
 import { MmMachine } from "./mm-machine.js";
 

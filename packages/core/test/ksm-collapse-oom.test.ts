@@ -1,4 +1,13 @@
-import { MADV_COLLAPSE, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_UNMERGEABLE, PAGE_SIZE, sysMadvise, sysProcessMrelease, ksmRun } from "@mmu-notifier/core";
+import {
+  MADV_COLLAPSE,
+  MADV_HUGEPAGE,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
+  PAGE_SIZE,
+  sysMadvise,
+  sysProcessMrelease,
+  ksmRun,
+} from "@mmu-notifier/core";
 import { describe, expect, test } from "vitest";
 import { MmMachine } from "./mm-machine.js";
 
@@ -16,13 +25,21 @@ describe("KSM", () => {
 
   test("v6.4: twice a page, protected and then replaced, each with change_pte; the first page of a node once", () => {
     const m = twins("v6.4");
-    const half = (page: number) => [`S ${page}-${page + 1} CLEAR`, `C ${page}-${page + 1 / PAGE_SIZE}`, `E ${page}-${page + 1} CLEAR`];
+    const half = (page: number) => [
+      `S ${page}-${page + 1} CLEAR`,
+      `C ${page}-${page + 1 / PAGE_SIZE}`,
+      `E ${page}-${page + 1} CLEAR`,
+    ];
     expect(m.log(ksmRun(m.k, m.t))).toEqual([...half(1), ...half(0), ...half(0), ...half(2), ...half(2)]);
   });
 
   test("v6.12: the same without change_pte", () => {
     const m = twins("v6.12");
-    const half = (page: number) => [`S ${page}-${page + 1} CLEAR`, `X ${page}-${page + 1}`, `E ${page}-${page + 1} CLEAR`];
+    const half = (page: number) => [
+      `S ${page}-${page + 1} CLEAR`,
+      `X ${page}-${page + 1}`,
+      `E ${page}-${page + 1} CLEAR`,
+    ];
     expect(m.log(ksmRun(m.k, m.t))).toEqual([...half(1), ...half(0), ...half(0), ...half(2), ...half(2)]);
     expect(new Set([m.pfn(0), m.pfn(1), m.pfn(2)]).size).toBe(1);
     expect(m.k.pages.refcount(m.pfn(0))).toBe(3);

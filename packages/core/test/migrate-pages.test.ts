@@ -1,4 +1,14 @@
-import { MADV_HUGEPAGE, makeDeviceExclusive, migrateVma, PAGE_SIZE, pinUserPages, sysFork, sysMadvise, sysMbind, sysMovePages } from "@mmu-notifier/core";
+import {
+  MADV_HUGEPAGE,
+  makeDeviceExclusive,
+  migrateVma,
+  PAGE_SIZE,
+  pinUserPages,
+  sysFork,
+  sysMadvise,
+  sysMbind,
+  sysMovePages,
+} from "@mmu-notifier/core";
 import { describe, expect, test } from "vitest";
 import { BASE, MmMachine } from "./mm-machine.js";
 
@@ -24,7 +34,14 @@ describe("mbind moves pages", () => {
 
   test.each(["arm64", "x86-64"])("v6.12 on %s: the flush tells the hook", (arch) => {
     const m = written("v6.12", arch);
-    expect(m.log(bind(m, 8, 1))).toEqual(["S 0-1 CLEAR", "X 0-1", "E 0-1 CLEAR", "S 1-2 CLEAR", "X 1-2", "E 1-2 CLEAR"]);
+    expect(m.log(bind(m, 8, 1))).toEqual([
+      "S 0-1 CLEAR",
+      "X 0-1",
+      "E 0-1 CLEAR",
+      "S 1-2 CLEAR",
+      "X 1-2",
+      "E 1-2 CLEAR",
+    ]);
   });
 
   test("a pinned page is announced ten times and stays", () => {
@@ -49,7 +66,11 @@ test("move_pages takes a huge page whole", () => {
   m.run(sysMadvise(m.k, m.t, m.at(512), 512 * PAGE_SIZE, MADV_HUGEPAGE));
   m.write(512);
   const status: number[] = [];
-  expect(m.log(sysMovePages(m.k, m.t, [m.at(512), m.at(0)], 1, status))).toEqual(["S 512-1024 CLEAR", "X all", "E 512-1024 CLEAR"]);
+  expect(m.log(sysMovePages(m.k, m.t, [m.at(512), m.at(0)], 1, status))).toEqual([
+    "S 512-1024 CLEAR",
+    "X all",
+    "E 512-1024 CLEAR",
+  ]);
   expect(status).toEqual([1, -14]);
   expect(m.read(512)).toBe(1);
 });

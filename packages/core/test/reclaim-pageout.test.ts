@@ -1,4 +1,13 @@
-import { INODE_SHMEM, MADV_COLD, MADV_HUGEPAGE, MADV_PAGEOUT, PAGE_SIZE, sysFork, sysMadvise, sysSwapoff } from "@mmu-notifier/core";
+import {
+  INODE_SHMEM,
+  MADV_COLD,
+  MADV_HUGEPAGE,
+  MADV_PAGEOUT,
+  PAGE_SIZE,
+  sysFork,
+  sysMadvise,
+  sysSwapoff,
+} from "@mmu-notifier/core";
 import { describe, expect, test } from "vitest";
 import { MmMachine } from "./mm-machine.js";
 
@@ -13,15 +22,18 @@ function written(profile: string, arch: string, pages = 2): MmMachine {
 }
 
 describe("MADV_PAGEOUT of anonymous memory", () => {
-  test.each(["arm64", "x86-64"])("v6.4 on %s: asks for accesses, one range a page, and the gather of the aging flushes", (arch) => {
-    const m = written("v6.4", arch);
-    expect(m.log(advise(m, 0, 8, MADV_PAGEOUT))).toEqual([
-      ...["Y 0-1", "S 0-1 CLEAR", "X 0-1", "E 0-1 CLEAR"],
-      ...["Y 1-2", "S 1-2 CLEAR", "X 1-2", "E 1-2 CLEAR"],
-      "X 0-2",
-    ]);
-    expect(m.states(0, 3)).toBe("swap swap none");
-  });
+  test.each(["arm64", "x86-64"])(
+    "v6.4 on %s: asks for accesses, one range a page, and the gather of the aging flushes",
+    (arch) => {
+      const m = written("v6.4", arch);
+      expect(m.log(advise(m, 0, 8, MADV_PAGEOUT))).toEqual([
+        ...["Y 0-1", "S 0-1 CLEAR", "X 0-1", "E 0-1 CLEAR"],
+        ...["Y 1-2", "S 1-2 CLEAR", "X 1-2", "E 1-2 CLEAR"],
+        "X 0-2",
+      ]);
+      expect(m.states(0, 3)).toBe("swap swap none");
+    },
+  );
 
   test.each(["arm64", "x86-64"])("v6.12 on %s: nobody is asked, the hook hears the flush inside the range", (arch) => {
     const m = written("v6.12", arch);

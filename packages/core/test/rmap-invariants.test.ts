@@ -39,13 +39,18 @@ const page = fc.nat(PAGES - 1);
 const span = fc.tuple(fc.nat(PAGES - 8), fc.integer({ min: 1, max: 8 }));
 
 const op: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 4, arbitrary: fc.tuple(page, fc.nat(9)).map(([at, value]) => accessing(`write ${at}`, (m) => m.write(at, value))) },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(page, fc.nat(9)).map(([at, value]) => accessing(`write ${at}`, (m) => m.write(at, value))),
+  },
   { weight: 2, arbitrary: page.map((at) => accessing(`read ${at}`, (m) => m.read(at))) },
   span.map(([at, pages]) => advising(at, pages, MADV_PAGEOUT)),
   span.map(([at, pages]) => advising(at, pages, MADV_COLD)),
   fc.nat(1).map((node) => path(`mbind ${node}`, (m) => sysMbind(m.k, m.t, m.at(0), PAGES * PAGE_SIZE, node))),
   fc.constant(path("fsync", (m, file) => sysFsync(m.k, m.t, file))),
-  fc.integer({ min: 8, max: 16 }).map((pages) => path(`ftruncate ${pages}`, (m, file) => sysFtruncate(m.k, m.t, file, pages * PAGE_SIZE))),
+  fc
+    .integer({ min: 8, max: 16 })
+    .map((pages) => path(`ftruncate ${pages}`, (m, file) => sysFtruncate(m.k, m.t, file, pages * PAGE_SIZE))),
   fc.constant(path("ksm", (m) => ksmRun(m.k, m.t))),
   fc.constant(path("clear_refs", (m) => clearRefs(m.k, m.t, 4))),
   fc.constant(path("swapoff", (m) => sysSwapoff(m.k, m.t))),
@@ -113,38 +118,42 @@ test.each([
   ["v6.4", "arm64"],
   ["v6.12", "x86-64"],
   ["v7.3", "arm64"],
-])("%s on %s: what goes or loses the right to be written is announced, counts agree, nothing leaks", (profile, arch) => {
-  fc.assert(
-    fc.property(fc.array(op, { maxLength: 24 }), (ops) => {
-      const { m, file } = prepared(profile, arch);
-      const children: number[] = [];
-      for (const { name, run } of ops) {
-        const before = translations(m);
-        const work = run(m, file);
-        if (work === undefined) continue;
-        const log = m.log(
-          (function* () {
-            const result = yield* work;
-            if (name === "fork" && typeof result === "number" && result > 0) children.push(result);
-          })(),
-        );
-        for (const [at, pte] of before) {
-          const after = m.pte(at);
-          const lost = !ptePresent(after) || ptePfn(after) !== ptePfn(pte) || (pteWrite(pte) && !pteWrite(after));
-          if (lost && !covers(log, at)) throw new Error(`${name}: page ${at} changed without a range: ${log.join(", ")}`);
+])(
+  "%s on %s: what goes or loses the right to be written is announced, counts agree, nothing leaks",
+  (profile, arch) => {
+    fc.assert(
+      fc.property(fc.array(op, { maxLength: 24 }), (ops) => {
+        const { m, file } = prepared(profile, arch);
+        const children: number[] = [];
+        for (const { name, run } of ops) {
+          const before = translations(m);
+          const work = run(m, file);
+          if (work === undefined) continue;
+          const log = m.log(
+            (function* () {
+              const result = yield* work;
+              if (name === "fork" && typeof result === "number" && result > 0) children.push(result);
+            })(),
+          );
+          for (const [at, pte] of before) {
+            const after = m.pte(at);
+            const lost = !ptePresent(after) || ptePfn(after) !== ptePfn(pte) || (pteWrite(pte) && !pteWrite(after));
+            if (lost && !covers(log, at))
+              throw new Error(`${name}: page ${at} changed without a range: ${log.join(", ")}`);
+          }
+          checkCounts(m);
         }
-        checkCounts(m);
-      }
-      for (const mm of children) m.run(mmput(m.k, { cpu: 0, mm }));
-      m.run(mmput(m.k, m.t));
-      for (let pfn = 1; pfn < m.k.pages.segment.used; pfn++) {
-        if (m.k.pages.isLive(pfn) && m.k.pages.test(pfn, PG_ANON)) throw new Error(`frame ${pfn} leaked`);
-      }
-      expect(m.k.swap.segment.live).toBe(0);
-    }),
-    { numRuns: 120 },
-  );
-});
+        for (const mm of children) m.run(mmput(m.k, { cpu: 0, mm }));
+        m.run(mmput(m.k, m.t));
+        for (let pfn = 1; pfn < m.k.pages.segment.used; pfn++) {
+          if (m.k.pages.isLive(pfn) && m.k.pages.test(pfn, PG_ANON)) throw new Error(`frame ${pfn} leaked`);
+        }
+        expect(m.k.swap.segment.live).toBe(0);
+      }),
+      { numRuns: 120 },
+    );
+  },
+);
 
 test("a huge page that was split, paged out, collapsed again and unmapped leaves nothing behind", () => {
   const m = new MmMachine("v6.18", "x86-64");

@@ -1,4 +1,17 @@
-import { clearRefs, PAGE_SIZE, pagemapScan, sysUserfaultfd, UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC, uffdCopy, uffdMove, uffdRegister, uffdUnregister, uffdWriteprotect, uffdZeropage } from "@mmu-notifier/core";
+import {
+  clearRefs,
+  PAGE_SIZE,
+  pagemapScan,
+  sysUserfaultfd,
+  UFFD_FEATURE_SIGBUS,
+  UFFD_FEATURE_WP_ASYNC,
+  uffdCopy,
+  uffdMove,
+  uffdRegister,
+  uffdUnregister,
+  uffdWriteprotect,
+  uffdZeropage,
+} from "@mmu-notifier/core";
 import { describe, expect, test } from "vitest";
 import { MmMachine } from "./mm-machine.js";
 
@@ -15,22 +28,36 @@ function registered(profile: string, modes: { missing?: boolean; wp?: boolean },
 describe("userfaultfd write protection", () => {
   test("v6.12: protecting and lifting are changes of protection; exclusive pages are writable again at once", () => {
     const { m } = registered("v6.12", { wp: true });
-    expect(m.log(uffdWriteprotect(m.k, m.t, m.at(0), 8 * PAGE_SIZE, true))).toEqual(["S 0-8 PROTECTION_VMA", "E 0-8 PROTECTION_VMA", "X 0-2"]);
+    expect(m.log(uffdWriteprotect(m.k, m.t, m.at(0), 8 * PAGE_SIZE, true))).toEqual([
+      "S 0-8 PROTECTION_VMA",
+      "E 0-8 PROTECTION_VMA",
+      "X 0-2",
+    ]);
     expect(m.write(0)).toBeLessThan(0);
-    expect(m.log(uffdWriteprotect(m.k, m.t, m.at(0), PAGE_SIZE, false))).toEqual(["S 0-1 PROTECTION_VMA", "E 0-1 PROTECTION_VMA", "X 0-1"]);
+    expect(m.log(uffdWriteprotect(m.k, m.t, m.at(0), PAGE_SIZE, false))).toEqual([
+      "S 0-1 PROTECTION_VMA",
+      "E 0-1 PROTECTION_VMA",
+      "X 0-1",
+    ]);
     expect(m.states(0, 2)).toBe("rw ro");
   });
 
   test("v6.1: lifting leaves the page read-only until it faults, so there is nothing to flush", () => {
     const { m } = registered("v6.1", { wp: true });
     m.run(uffdWriteprotect(m.k, m.t, m.at(0), 8 * PAGE_SIZE, true));
-    expect(m.log(uffdWriteprotect(m.k, m.t, m.at(0), PAGE_SIZE, false))).toEqual(["S 0-1 PROTECTION_VMA", "E 0-1 PROTECTION_VMA"]);
+    expect(m.log(uffdWriteprotect(m.k, m.t, m.at(0), PAGE_SIZE, false))).toEqual([
+      "S 0-1 PROTECTION_VMA",
+      "E 0-1 PROTECTION_VMA",
+    ]);
     expect(m.state(0)).toBe("ro");
   });
 
   test("unregistering lifts what is left, under a range of its own", () => {
     const { m, uffd } = registered("v6.12", { wp: true });
-    expect(m.log(uffdUnregister(m.k, m.t, uffd, m.at(0), 8 * PAGE_SIZE))).toEqual(["S 0-8 PROTECTION_VMA", "E 0-8 PROTECTION_VMA"]);
+    expect(m.log(uffdUnregister(m.k, m.t, uffd, m.at(0), 8 * PAGE_SIZE))).toEqual([
+      "S 0-8 PROTECTION_VMA",
+      "E 0-8 PROTECTION_VMA",
+    ]);
   });
 });
 
@@ -56,7 +83,10 @@ test("PAGEMAP_SCAN protects what was written and announces even nothing", () => 
   expect(m.run(pagemapScan(m.k, m.t, m.at(0), 8 * PAGE_SIZE))).toBe(1);
   m.write(1);
   expect(m.run(pagemapScan(m.k, m.t, m.at(0), 8 * PAGE_SIZE))).toBe(1);
-  expect(m.log(pagemapScan(m.k, m.t, m.at(0), 8 * PAGE_SIZE))).toEqual(["S 0-8 PROTECTION_VMA", "E 0-8 PROTECTION_VMA"]);
+  expect(m.log(pagemapScan(m.k, m.t, m.at(0), 8 * PAGE_SIZE))).toEqual([
+    "S 0-8 PROTECTION_VMA",
+    "E 0-8 PROTECTION_VMA",
+  ]);
 });
 
 test("clear_refs: 4 announces everything, with or without a soft-dirty bit; 1 nothing", () => {

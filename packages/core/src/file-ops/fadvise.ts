@@ -42,7 +42,7 @@ function isUnused(k: Kernel, head: number): boolean {
 
 /** drop_caches: every disk file's unused clean pages. */
 export function* dropCaches(k: Kernel, _t: Thread): Path<number> {
-  for (let inode = 0; ; ) {
+  for (let inode = 0; ;) {
     const after = inode;
     inode = yield step("iterate_supers", () => {
       for (let at = after + 1; at < k.files.inodes.used; at++) if (k.files.inodes.isLive(at)) return at;

@@ -14,7 +14,14 @@ export const FALLOC_FL_COLLAPSE_RANGE = 0x08;
 export const FALLOC_FL_ZERO_RANGE = 0x10;
 
 /** fallocate(2): punches a hole, zeroes or takes out a range. Bytes. Returns 0 or -errno. */
-export function sysFallocate(k: Kernel, t: Thread, file: number, mode: number, offset: number, length: number): Path<number> {
+export function sysFallocate(
+  k: Kernel,
+  t: Thread,
+  file: number,
+  mode: number,
+  offset: number,
+  length: number,
+): Path<number> {
   return call("fallocate", fallocate(k, t, file, mode, offset, length));
 }
 
@@ -33,7 +40,14 @@ function* fallocate(k: Kernel, t: Thread, file: number, mode: number, offset: nu
  *
  * @returns 0 or -errno
  */
-export function* vfsFallocate(k: Kernel, t: Thread, inode: number, mode: number, first: number, end: number): Path<number> {
+export function* vfsFallocate(
+  k: Kernel,
+  t: Thread,
+  inode: number,
+  mode: number,
+  first: number,
+  end: number,
+): Path<number> {
   const kind = yield step("f_op->fallocate", () => k.files.kind(inode));
   if (!supports(kind, mode)) return -EOPNOTSUPP;
   const low = Math.ceil(first);

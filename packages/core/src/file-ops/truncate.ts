@@ -20,7 +20,7 @@ function* ftruncate(k: Kernel, t: Thread, file: number, lengthBytes: number): Pa
   if (file <= 0) return -EBADF;
   if (lengthBytes < 0) return -EINVAL;
   const pages = Math.ceil(lengthBytes / PAGE_SIZE);
-  const writable = yield step("f_mode & FMODE_WRITE", () => (k.files.mode(file) & FMODE_WRITE) !== 0 ? 1 : 0);
+  const writable = yield step("f_mode & FMODE_WRITE", () => ((k.files.mode(file) & FMODE_WRITE) !== 0 ? 1 : 0));
   if (writable === 0) return -EINVAL;
   const inode = yield step("file_inode", () => k.files.inode(file));
   const kind = yield step("i_op->setattr", () => k.files.kind(inode));
@@ -57,7 +57,7 @@ const DONE = -1;
 
 /** truncate_inode_pages_range(), with what the disk holds of the pages. A page that was mapped again meanwhile is unmapped once more. */
 function* truncateInodePages(k: Kernel, cpu: number, inode: number, first: number, end: number): Path {
-  for (let index = first; ; ) {
+  for (let index = first; ;) {
     const from = index;
     index = yield step("find_lock_entries", () => nextCached(k, inode, from, end));
     if (index === DONE) break;

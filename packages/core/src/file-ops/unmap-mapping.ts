@@ -10,13 +10,20 @@ import { zapPageRangeSingle } from "../unmap/zap-single.js";
  * unmap_mapping_range(): pages [first, end) of a file leave every address space, each VMA under a CLEAR range of its own, in the
  * order of the file's interval tree.
  */
-export function unmapMappingRange(k: Kernel, cpu: number, inode: number, first: number, end: number, details: ZapDetails): Path {
+export function unmapMappingRange(
+  k: Kernel,
+  cpu: number,
+  inode: number,
+  first: number,
+  end: number,
+  details: ZapDetails,
+): Path {
   return call("unmap_mapping_range", unmapRange(k, cpu, inode, first, end, details));
 }
 
 function* unmapRange(k: Kernel, cpu: number, inode: number, first: number, end: number, details: ZapDetails): Path {
   yield downRead(k.files.iMmapLock(inode));
-  for (let vma = 0; ; ) {
+  for (let vma = 0; ;) {
     const after = vma;
     vma = yield step("vma_interval_tree_foreach", () => nextVma(k, inode, first, end, after));
     if (vma === 0) break;
@@ -29,7 +36,7 @@ function* unmapRange(k: Kernel, cpu: number, inode: number, first: number, end: 
 /** hugetlb_vmdelete_list(): the same for a hugetlbfs file, with i_mmap_rwsem held for writing. */
 export function* unmapHugetlbMapping(k: Kernel, cpu: number, inode: number, first: number, end: number): Path {
   yield downWrite(k.files.iMmapLock(inode));
-  for (let vma = 0; ; ) {
+  for (let vma = 0; ;) {
     const after = vma;
     vma = yield step("vma_interval_tree_foreach", () => nextVma(k, inode, first, end, after));
     if (vma === 0) break;

@@ -39,7 +39,7 @@ export function sysSync(k: Kernel, t: Thread): Path<number> {
 }
 
 function* syncAll(k: Kernel, cpu: number): Path<number> {
-  for (let inode = 0; ; ) {
+  for (let inode = 0; ;) {
     const after = inode;
     inode = yield step("iterate_bdevs", () => nextInode(k, after));
     if (inode === 0) return 0;
@@ -63,7 +63,7 @@ const DONE = -1;
 
 /** filemap_fdatawrite_range() and the wait for it: one folio after the other, in file order. */
 function* filemapWrite(k: Kernel, cpu: number, inode: number, first: number, end: number): Path {
-  for (let index = first; ; ) {
+  for (let index = first; ;) {
     const from = index;
     index = yield step("folios tagged dirty", () => nextDirty(k, inode, from, end));
     if (index === DONE) return;
@@ -101,7 +101,8 @@ export function* writeFolio(k: Kernel, cpu: number, head: number): Path<number> 
   return yield step("folio_end_writeback", () => {
     const inode = k.pages.mapping(head);
     const pages = k.pages.pages(head);
-    for (let i = 0; i < pages && inode !== 0; i++) {
+    const stored = inode === 0 ? 0 : pages;
+    for (let i = 0; i < stored; i++) {
       k.files.setStored(inode, k.pages.index(head) + i, k.pages.content(head + i));
     }
     k.pages.unmark(head, PG_WRITEBACK | PG_READAHEAD);
@@ -111,14 +112,14 @@ export function* writeFolio(k: Kernel, cpu: number, head: number): Path<number> 
 
 /** dax_writeback_mapping_range(): frames that were written through a mapping, block by block where one entry maps a block. */
 function* daxWriteback(k: Kernel, cpu: number, inode: number, first: number, end: number): Path {
-  for (let index = first; ; ) {
+  for (let index = first; ;) {
     const from = index;
     index = yield step("entries tagged dirty", () => nextDirtyDax(k, inode, from, end));
     if (index === DONE) return;
     const here = index;
     const pfn = yield step("dax_to_pfn", () => k.files.stored(inode, here));
     yield downRead(k.files.iMmapLock(inode));
-    for (let vma = 0; ; ) {
+    for (let vma = 0; ;) {
       const after = vma;
       vma = yield step("vma_interval_tree_foreach", () => nextSharedVma(k, inode, here, after));
       if (vma === 0) break;

@@ -92,7 +92,7 @@ function replace(k: Kernel, inode: number, first: number, folio: number): void {
 /** retract_page_tables(): each process that maps the block loses the table for it, under the file's lock only. */
 function* retractPageTables(k: Kernel, cpu: number, inode: number, first: number): Path {
   yield downRead(k.files.iMmapLock(inode));
-  for (let vma = 0; ; ) {
+  for (let vma = 0; ;) {
     const after = vma;
     vma = yield step("vma_interval_tree_foreach", () => nextVma(k, inode, first, after));
     if (vma === 0) break;
@@ -123,7 +123,12 @@ function nextVma(k: Kernel, inode: number, first: number, after: number): number
 
 /** collapse_and_free_pmd(): takes an empty page table out of the tree. */
 function* removeTable(k: Kernel, cpu: number, mm: number, base: number, pmdp: number): Path {
-  const range = { mm, start: base * PAGE_SIZE, end: (base + k.tables.hugePages) * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = {
+    mm,
+    start: base * PAGE_SIZE,
+    end: (base + k.tables.hugePages) * PAGE_SIZE,
+    event: "MMU_NOTIFY_CLEAR",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield lockPtl(k, pmdp);
   const empty = yield step("pmd_same", () => {

@@ -65,12 +65,19 @@ function* swapIn(k: Kernel, cpu: number, mm: number, vma: number, base: number):
 }
 
 function* underWriteLock(k: Kernel, cpu: number, mm: number, vma: number, base: number): Path<number> {
-  const again = yield step("hugepage_vma_revalidate", () => (covers(k, mm, vma, base) ? scanPmd(k, vma, base) : SCAN_VMA_CHECK));
+  const again = yield step("hugepage_vma_revalidate", () =>
+    covers(k, mm, vma, base) ? scanPmd(k, vma, base) : SCAN_VMA_CHECK,
+  );
   if (again !== SCAN_SUCCEED) return again;
   yield* vmaStartWrite(k, vma);
   const root = yield step("vma->anon_vma", () => k.anonVmas.root(k.vmas.anonVma(vma)));
   yield downWrite(k.anonVmas.lockOfRoot(root));
-  const range = { mm, start: base * PAGE_SIZE, end: (base + k.tables.hugePages) * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = {
+    mm,
+    start: base * PAGE_SIZE,
+    end: (base + k.tables.hugePages) * PAGE_SIZE,
+    event: "MMU_NOTIFY_CLEAR",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   const pmdp = yield step("pmd_offset", () => k.tables.find(k.mms.pgd(mm), PMD_LEVEL, base));
   yield lockPtl(k, pmdp);
@@ -78,7 +85,9 @@ function* underWriteLock(k: Kernel, cpu: number, mm: number, vma: number, base: 
   yield unlockPtl(k, pmdp);
   yield* k.bus.invalidateRangeEnd(range);
   const table = ptePfn(before);
-  const folio = yield step("__collapse_huge_page_copy", () => (pteTable(before) && isolates(k, table) ? copy(k, vma, base, table) : 0));
+  const folio = yield step("__collapse_huge_page_copy", () =>
+    pteTable(before) && isolates(k, table) ? copy(k, vma, base, table) : 0,
+  );
   yield lockPtl(k, pmdp);
   if (folio === 0) yield setPteAt(k, mm, base, pmdp, mkTable(table));
   else {

@@ -36,7 +36,8 @@ function* collapse(k: Kernel, t: Thread, vma: number, start: number, end: number
   const span = k.tables.hugePages;
   const from = Math.ceil(start / span) * span;
   const to = end - (end % span);
-  let failed = SCAN_SUCCEED;
+  // A range inside one block counts as a block that was not made.
+  let failed = from > to ? SCAN_FAIL : SCAN_SUCCEED;
   for (let base = from; base < to; base += span) {
     const result = yield* collapseBlock(k, t, vma, base);
     if (result === SCAN_SUCCEED || result === SCAN_PMD_MAPPED) continue;

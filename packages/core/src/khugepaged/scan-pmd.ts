@@ -3,7 +3,21 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_LOCKED, PG_LRU, PG_SWAPCACHE } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
-import { isSwapPte, type Pte, PTE_UFFD_WP, pteHugeLeaf, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, pteUffdWp, pteWrite, SWP_SWAP, swpType } from "../pte.js";
+import {
+  isSwapPte,
+  type Pte,
+  PTE_UFFD_WP,
+  pteHugeLeaf,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  pteUffdWp,
+  pteWrite,
+  SWP_SWAP,
+  swpType,
+} from "../pte.js";
 import { folioMapcount } from "../rmap/try-to-unmap.js";
 
 /** enum scan_result, as far as callers tell its values apart. */

@@ -20,7 +20,7 @@ export function ksmRun(k: Kernel, t: Thread): Path<number> {
 
 function* scan(k: Kernel, cpu: number): Path<number> {
   let merged = 0;
-  for (let mm = 0; ; ) {
+  for (let mm = 0; ;) {
     const after = mm;
     mm = yield step("scan_get_next_rmap_item", () => nextMm(k, after));
     if (mm === 0) return merged;
@@ -92,7 +92,8 @@ function nextPlain(k: Kernel, mm: number, from: number): number {
   for (let i = k.vmas.indexAbove(list, from); i < k.vmas.count(list); i++) {
     const vma = k.vmas.at(list, i);
     if (!k.vmas.has(vma, VM_MERGEABLE) || k.vmas.anonVma(vma) === 0) continue;
-    for (let vpn = Math.max(from, k.vmas.start(vma)); vpn < k.vmas.end(vma); vpn++) if (plainPage(k, mm, vpn) !== 0) return vpn;
+    for (let vpn = Math.max(from, k.vmas.start(vma)); vpn < k.vmas.end(vma); vpn++)
+      if (plainPage(k, mm, vpn) !== 0) return vpn;
   }
   return NONE;
 }
@@ -107,8 +108,11 @@ function mergedPage(k: Kernel, content: number): number {
 
 /** The unstable tree holds the pages that were looked at before this one: lower mms, then lower addresses. */
 function* candidates(k: Kernel, mm: number, vpn: number): Generator<readonly [number, number]> {
-  for (let at = nextMm(k, 0); at !== 0 && at <= mm; at = nextMm(k, at)) {
-    for (let page = nextPlain(k, at, 0); page !== NONE && (at < mm || page < vpn); page = nextPlain(k, at, page + 1)) yield [at, page];
+  for (let at = nextMm(k, 0); at !== 0; at = nextMm(k, at)) {
+    if (at > mm) return;
+    const end = at < mm ? Infinity : vpn;
+    for (let page = nextPlain(k, at, 0); page !== NONE && page < end; page = nextPlain(k, at, page + 1))
+      yield [at, page];
   }
 }
 
@@ -131,7 +135,7 @@ function mmOfTwin(k: Kernel, mm: number, vpn: number, page: number): number {
 
 /** unmerge_and_remove_all_rmap_items(): "run = 2" gives every merged page back, in every mm. */
 export function* ksmUnmergeAll(k: Kernel, t: Thread): Path<number> {
-  for (let mm = 0; ; ) {
+  for (let mm = 0; ;) {
     const after = mm;
     mm = yield step("ksm_mm_head", () => nextMm(k, after));
     if (mm === 0) return 0;

@@ -63,7 +63,9 @@ function* mergeLocked(k: Kernel, cpu: number, place: KsmPlace, page: number, kpa
     });
     return page;
   }
-  const same = yield step("pages_identical", () => (k.pages.content(page) === k.pages.content(kpage) && k.pages.isLive(kpage) ? 1 : 0));
+  const same = yield step("pages_identical", () =>
+    k.pages.content(page) === k.pages.content(kpage) && k.pages.isLive(kpage) ? 1 : 0,
+  );
   if (same === 0) return 0;
   return (yield* call("replace_page", replacePage(k, cpu, place, page, kpage, protectedPte))) ? kpage : 0;
 }
@@ -129,7 +131,14 @@ function protectable(k: Kernel, page: number, before: Pte): Pte {
   return k.pte.mkclean(k.pte.wrprotect(before));
 }
 
-function* replacePage(k: Kernel, cpu: number, place: KsmPlace, page: number, kpage: number, expected: Pte): Path<boolean> {
+function* replacePage(
+  k: Kernel,
+  cpu: number,
+  place: KsmPlace,
+  page: number,
+  kpage: number,
+  expected: Pte,
+): Path<boolean> {
   const { mm, vpn, vma } = place;
   const range = rangeOf(place);
   yield* k.bus.invalidateRangeStart(range);

@@ -1,7 +1,14 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { EFAULT, ENOMEM } from "../errno.js";
 import { handleMmFault } from "../fault/handle-mm-fault.js";
-import { FAULT_FLAG_REMOTE, FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_FAULT_SIGSEGV } from "../fault/vm-fault.js";
+import {
+  FAULT_FLAG_REMOTE,
+  FAULT_FLAG_UNSHARE,
+  FAULT_FLAG_WRITE,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+  VM_FAULT_SIGSEGV,
+} from "../fault/vm-fault.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_KSM } from "../page.js";

@@ -8,7 +8,16 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { PG_ANON } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
-import { mkSwp, PTE_SOFT_DIRTY, PTE_UFFD_WP, ptePfn, ptePresent, pteWrite, SWP_DEVICE_EXCLUSIVE_READ, SWP_DEVICE_EXCLUSIVE_WRITE } from "../pte.js";
+import {
+  mkSwp,
+  PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
+  ptePfn,
+  ptePresent,
+  pteWrite,
+  SWP_DEVICE_EXCLUSIVE_READ,
+  SWP_DEVICE_EXCLUSIVE_WRITE,
+} from "../pte.js";
 import type { Thread } from "../thread.js";
 import { ptepClearFlush, setPteAt } from "../tlb/ptep.js";
 
@@ -48,7 +57,13 @@ function* exclusivePage(k: Kernel, t: Thread, vpn: number, page: number, owner: 
   if (anon === 0) return -EOPNOTSUPP;
   const head = yield step("page_folio", () => k.pages.head(page));
   if ((yield folioTrylock(k, head)) === 0) return -EBUSY;
-  const range = { mm: t.mm, start: vpn * PAGE_SIZE, end: (vpn + 1) * PAGE_SIZE, event: "MMU_NOTIFY_EXCLUSIVE", owner } as const;
+  const range = {
+    mm: t.mm,
+    start: vpn * PAGE_SIZE,
+    end: (vpn + 1) * PAGE_SIZE,
+    event: "MMU_NOTIFY_EXCLUSIVE",
+    owner,
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   const ptep = yield step("pte_offset_map", () => k.tables.find(k.mms.pgd(t.mm), PTE_LEVEL, vpn));
   let done = 0;

@@ -46,11 +46,20 @@ function* mbind(k: Kernel, t: Thread, start: number, length: number, node: numbe
  * queue_pages_range(): isolates what is on the wrong node. Holes are -EFAULT, but for the default policy only if there is nothing
  * else.
  */
-function* queuePagesRange(k: Kernel, mm: number, start: number, end: number, node: number, folios: number[]): Path<number> {
+function* queuePagesRange(
+  k: Kernel,
+  mm: number,
+  start: number,
+  end: number,
+  node: number,
+  folios: number[],
+): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(mm));
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
-    const vma = yield step("queue_pages_test_walk", () => (node < 0 ? k.vmas.findIntersection(list, from, end) : k.vmas.lookup(list, from)));
+    const vma = yield step("queue_pages_test_walk", () =>
+      node < 0 ? k.vmas.findIntersection(list, from, end) : k.vmas.lookup(list, from),
+    );
     if (vma === 0) return node < 0 && at > start ? 0 : -EFAULT;
     at = yield step("vma->vm_start", () => Math.max(from, k.vmas.start(vma)));
     const last = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));
@@ -62,7 +71,7 @@ function* queuePagesRange(k: Kernel, mm: number, start: number, end: number, nod
 }
 
 function* queueVma(k: Kernel, mm: number, start: number, end: number, node: number, folios: number[]): Path {
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const found = yield step("queue_folios_pte_range", () => isolateNext(k, mm, from, end, node));
     if (found === 0) return;
@@ -109,13 +118,15 @@ function isolateNext(k: Kernel, mm: number, start: number, end: number, node: nu
 
 /** folio_estimated_sharers() == 1. */
 function mappedByOne(k: Kernel, head: number, pfn: number): boolean {
-  return k.pages.pages(head) === 1 ? k.pages.totalMapcount(pfn) === 1 : folioMapcount(k, head) === 1 || k.pages.totalMapcount(head) === 1;
+  return k.pages.pages(head) === 1
+    ? k.pages.totalMapcount(pfn) === 1
+    : folioMapcount(k, head) === 1 || k.pages.totalMapcount(head) === 1;
 }
 
 /** mbind_range() of each VMA: splits and merges. */
 function* bindRange(k: Kernel, t: Thread, start: number, end: number, policy: number): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.findIntersection(list, from, end));
     if (vma === 0) return 0;

@@ -31,7 +31,13 @@ const OF_THE_FRAME = PG_ALLOCATED | PG_HEAD | PG_TAIL | PG_LOCKED | PG_LRU | PG_
  * @param node where the new folio is to be
  * @returns the new folio, -EAGAIN when the folio is busy or pinned, -ENOMEM
  */
-export function* migrateFolioUnmap(k: Kernel, cpu: number, src: number, node: number, batch?: TlbUnmapBatch): Path<number> {
+export function* migrateFolioUnmap(
+  k: Kernel,
+  cpu: number,
+  src: number,
+  node: number,
+  batch?: TlbUnmapBatch,
+): Path<number> {
   const dst = yield step("alloc_migration_target", () => allocTarget(k, src, node));
   if (dst < 0) return dst;
   if ((yield folioTrylock(k, src)) === 0) {
@@ -40,7 +46,10 @@ export function* migrateFolioUnmap(k: Kernel, cpu: number, src: number, node: nu
   }
   yield waitFor("folio_wait_writeback", () => !k.pages.test(src, PG_WRITEBACK));
   const hugetlbFile = yield step("hugetlb_folio_mapping_lock_write", () => (isHugetlbFile(k, src) ? 1 : 0));
-  yield* tryToMigrate(k, cpu, src, { ...(batch === undefined ? {} : { batch }), locking: hugetlbFile !== 0 ? "write" : "read" });
+  yield* tryToMigrate(k, cpu, src, {
+    ...(batch === undefined ? {} : { batch }),
+    locking: hugetlbFile !== 0 ? "write" : "read",
+  });
   const mapped = yield step("folio_mapped", () => folioMapcount(k, src));
   if (mapped === 0) return dst;
   yield* migrateFolioUndo(k, cpu, src, dst);
@@ -48,7 +57,9 @@ export function* migrateFolioUnmap(k: Kernel, cpu: number, src: number, node: nu
 }
 
 function isHugetlbFile(k: Kernel, head: number): boolean {
-  return !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_HUGETLB;
+  return (
+    !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_HUGETLB
+  );
 }
 
 /** migrate_folio_undo_src() and _dst(): everything is as it was, with old entries. */

@@ -61,7 +61,8 @@ function* migrateHugetlbs(k: Kernel, cpu: number, folios: readonly number[], nod
     const hugetlb = yield step("folio_test_hugetlb", () => (k.pages.test(folio, PG_HUGETLB) ? 1 : 0));
     (hugetlb !== 0 ? hugetlbs : others).push(folio);
   }
-  for (let pass = 0; pass < PASSES && hugetlbs.length > 0; pass++) hugetlbs = yield* unmapAndMoveEach(k, cpu, hugetlbs, node);
+  for (let pass = 0; pass < PASSES && hugetlbs.length > 0; pass++)
+    hugetlbs = yield* unmapAndMoveEach(k, cpu, hugetlbs, node);
   for (const folio of hugetlbs) yield putback(k, folio);
   return others;
 }
@@ -81,7 +82,13 @@ function* unmapAndMoveEach(k: Kernel, cpu: number, folios: readonly number[], no
 }
 
 /** migrate_pages_batch(): all are unmapped first, the TLBs are flushed once, then all are moved. Returns those that stayed. */
-function* migrateBatch(k: Kernel, cpu: number, folios: readonly number[], node: number, passes: number): Path<number[]> {
+function* migrateBatch(
+  k: Kernel,
+  cpu: number,
+  folios: readonly number[],
+  node: number,
+  passes: number,
+): Path<number[]> {
   const batch = new TlbUnmapBatch();
   const unmapped: { readonly src: number; readonly dst: number }[] = [];
   let left: readonly number[] = folios;

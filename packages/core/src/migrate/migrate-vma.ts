@@ -52,10 +52,16 @@ function* migrate(k: Kernel, t: Thread, start: number, end: number, owner: numbe
 }
 
 function* migratePagesOf(k: Kernel, t: Thread, vma: number, start: number, end: number, owner: number): Path<number> {
-  const range = { mm: t.mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_MIGRATE", owner } as const;
+  const range = {
+    mm: t.mm,
+    start: start * PAGE_SIZE,
+    end: end * PAGE_SIZE,
+    event: "MMU_NOTIFY_MIGRATE",
+    owner,
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   const collected: Moving[] = [];
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const next = Math.min(end, at - (at % k.tables.hugePages) + k.tables.hugePages);
     yield* collect(k, t, vma, at, next, collected);
     at = next;
@@ -112,7 +118,10 @@ function* collectEntry(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Pt
   const locked = yield folioTrylock(k, src);
   const exclusive = yield step("PageAnonExclusive", () => (k.pages.anonExclusive(src) ? 1 : 0));
   if (locked !== 0) {
-    const before = exclusive !== 0 && since(k.profile, 5, 19) ? yield* ptepClearFlush(k, cpu, mm, vpn, ptep) : yield ptepGetAndClear(k, ptep);
+    const before =
+      exclusive !== 0 && since(k.profile, 5, 19)
+        ? yield* ptepClearFlush(k, cpu, mm, vpn, ptep)
+        : yield ptepGetAndClear(k, ptep);
     const after = yield step("folio_try_share_anon_rmap_pte", () => {
       if (exclusive !== 0 && k.pages.pincount(src) > 0) return before;
       if (k.pte.dirty(before)) k.pages.mark(src, PG_DIRTY);
@@ -149,7 +158,9 @@ function* unmapOthers(k: Kernel, cpu: number, collected: readonly Moving[]): Pat
     }
     const mapped = yield step("folio_mapped", () => folioMapcount(k, src));
     if (mapped !== 0) yield* tryToMigrate(k, cpu, src);
-    const free = yield step("migrate_vma_check_page", () => (folioMapcount(k, src) === 0 && k.pages.refcount(src) === 1 ? 1 : 0));
+    const free = yield step("migrate_vma_check_page", () =>
+      folioMapcount(k, src) === 0 && k.pages.refcount(src) === 1 ? 1 : 0,
+    );
     if (free !== 0) ready.push(moving);
     else yield* putBack(k, cpu, src);
   }
@@ -167,7 +178,14 @@ function* putBack(k: Kernel, cpu: number, src: number): Path {
 }
 
 /** migrate_vma_pages() and migrate_vma_finalize(). Filling the first hole announces everything from there on. */
-function* movePages(k: Kernel, t: Thread, vma: number, ready: readonly Moving[], end: number, owner: number): Path<number> {
+function* movePages(
+  k: Kernel,
+  t: Thread,
+  vma: number,
+  ready: readonly Moving[],
+  end: number,
+  owner: number,
+): Path<number> {
   let moved = 0;
   let range: { mm: number; start: number; end: number; event: "MMU_NOTIFY_MIGRATE"; owner: number } | undefined;
   const copies: { readonly src: number; readonly dst: number }[] = [];

@@ -14,7 +14,13 @@ import { folioIsolateLru, migratePages } from "./migrate-pages.js";
  *
  * @returns 0, the number of pages that could not be moved, or -errno
  */
-export function sysMovePages(k: Kernel, t: Thread, addresses: readonly number[], node: number, status: number[]): Path<number> {
+export function sysMovePages(
+  k: Kernel,
+  t: Thread,
+  addresses: readonly number[],
+  node: number,
+  status: number[],
+): Path<number> {
   return call("move_pages", movePages(k, t, addresses, node, status));
 }
 
@@ -45,7 +51,10 @@ function isolate(k: Kernel, mm: number, vpn: number, node: number): number {
   const pfn = pteHugeLeaf(pte) ? ptePfn(pte) + (vpn % k.tables.hugePages) : ptePfn(pte);
   const head = k.pages.head(pfn);
   if (k.pages.node(head) === node) return ON_NODE;
-  const alone = k.pages.pages(head) === 1 || folioMapcount(k, head) === 1 ? folioMapcount(k, head) === 1 : k.pages.totalMapcount(pfn) === 1;
+  const alone =
+    k.pages.pages(head) === 1 || folioMapcount(k, head) === 1
+      ? folioMapcount(k, head) === 1
+      : k.pages.totalMapcount(pfn) === 1;
   if (!alone) return -EACCES;
   return folioIsolateLru(k, head) ? head : -EBUSY;
 }

@@ -6,7 +6,19 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_REFERENCED } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { isPteMarker, isSwapPte, type Pte, PTE_SOFT_DIRTY, pteClearSoftDirty, pteHugeLeaf, pteNone, ptePfn, ptePresent, pteSpecial, pteTable } from "../pte.js";
+import {
+  isPteMarker,
+  isSwapPte,
+  type Pte,
+  PTE_SOFT_DIRTY,
+  pteClearSoftDirty,
+  pteHugeLeaf,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+} from "../pte.js";
 import type { Thread } from "../thread.js";
 import { contpteTryUnfold } from "../tlb/contpte.js";
 import { flushTlbMm } from "../tlb/flush.js";
@@ -51,12 +63,14 @@ function* clearSoftDirty(k: Kernel, t: Thread): Path {
   yield step("vm_flags_clear(VM_SOFTDIRTY)", () => {
     k.mms.addTlbFlushPending(mm, 1);
     const list = k.mms.vmaList(mm);
-    for (let i = 0; i < k.vmas.count(list); i++) k.vmas.setFlags(k.vmas.at(list, i), k.vmas.flags(k.vmas.at(list, i)) & ~VM_SOFTDIRTY);
+    for (let i = 0; i < k.vmas.count(list); i++)
+      k.vmas.setFlags(k.vmas.at(list, i), k.vmas.flags(k.vmas.at(list, i)) & ~VM_SOFTDIRTY);
     return 0;
   });
   const range = { mm, start: 0, end: ULONG_MAX, event: "MMU_NOTIFY_SOFT_DIRTY" } as const;
   yield* k.bus.invalidateRangeStart(range);
-  if (k.config.softDirty && k.arch.softDirty) yield* forEachBlock(k, mm, CLEAR_REFS_ALL, (vma, start, end) => protectBlock(k, t, vma, start, end));
+  if (k.config.softDirty && k.arch.softDirty)
+    yield* forEachBlock(k, mm, CLEAR_REFS_ALL, (vma, start, end) => protectBlock(k, t, vma, start, end));
   yield* k.bus.invalidateRangeEnd(range);
   yield* flushTlbMm(k, cpu, mm);
   yield step("dec_tlb_flush_pending", () => {
@@ -67,7 +81,12 @@ function* clearSoftDirty(k: Kernel, t: Thread): Path {
 }
 
 /** walk_page_range() over the VMAs that `what` is about, one populated block at a time. */
-function* forEachBlock(k: Kernel, mm: number, what: number, visit: (vma: number, start: number, end: number) => Path): Path {
+function* forEachBlock(
+  k: Kernel,
+  mm: number,
+  what: number,
+  visit: (vma: number, start: number, end: number) => Path,
+): Path {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(mm));
   const count = yield step("mm->map_count", () => k.vmas.count(list));
   for (let i = 0; i < count; i++) {
@@ -77,7 +96,7 @@ function* forEachBlock(k: Kernel, mm: number, what: number, visit: (vma: number,
     });
     if (vma === 0) continue;
     const end = yield step("vma->vm_end", () => k.vmas.end(vma));
-    for (let at = yield step("vma->vm_start", () => k.vmas.start(vma)); at < end; ) {
+    for (let at = yield step("vma->vm_start", () => k.vmas.start(vma)); at < end;) {
       const from = at;
       at = yield step("walk_pmd_range", () => nextPopulatedBlock(k, mm, from, end));
       if (at >= end) break;
@@ -102,7 +121,8 @@ function hugeEntry(k: Kernel, mm: number, vpn: number): number {
 
 function* makeOld(k: Kernel, t: Thread, _vma: number, start: number, end: number): Path {
   const pmdp = yield step("pmd_trans_huge_lock", () => hugeEntry(k, t.mm, start));
-  const first = pmdp !== 0 ? pmdp : yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(t.mm), PTE_LEVEL, start));
+  const first =
+    pmdp !== 0 ? pmdp : yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(t.mm), PTE_LEVEL, start));
   if (first === 0) return;
   yield lockPtl(k, first);
   const entries = pmdp !== 0 ? 1 : end - start;
@@ -133,7 +153,9 @@ function* protectBlock(k: Kernel, t: Thread, vma: number, start: number, end: nu
     yield unlockPtl(k, pmdp);
     return;
   }
-  const first = yield step("pte_offset_map_lock", () => (isTable(k, mm, start) ? k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start) : 0));
+  const first = yield step("pte_offset_map_lock", () =>
+    isTable(k, mm, start) ? k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start) : 0,
+  );
   if (first === 0) return;
   yield lockPtl(k, first);
   for (let i = 0; i < end - start; i++) {

@@ -7,7 +7,18 @@ import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { isPteMarker, mkSwp, type Pte, PTE_UFFD_WP, pteHugeLeaf, pteMkuffdWp, pteNone, ptePresent, SWP_MARKER_UFFD_WP, swpType } from "../pte.js";
+import {
+  isPteMarker,
+  mkSwp,
+  type Pte,
+  PTE_UFFD_WP,
+  pteHugeLeaf,
+  pteMkuffdWp,
+  pteNone,
+  ptePresent,
+  SWP_MARKER_UFFD_WP,
+  swpType,
+} from "../pte.js";
 import type { Thread } from "../thread.js";
 import { contpteTryUnfold } from "../tlb/contpte.js";
 import { flushTlbRange } from "../tlb/flush.js";
@@ -43,7 +54,12 @@ function* scan(k: Kernel, t: Thread, start: number, length: number): Path<number
   const regions = new Regions();
   const lock = k.mms.mmapLock(t.mm);
   yield downRead(lock);
-  const range = { mm: t.mm, start: first * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_VMA" } as const;
+  const range = {
+    mm: t.mm,
+    start: first * PAGE_SIZE,
+    end: end * PAGE_SIZE,
+    event: "MMU_NOTIFY_PROTECTION_VMA",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   const error = yield* walkVmas(k, t, first, end, regions);
   yield* k.bus.invalidateRangeEnd(range);
@@ -53,7 +69,7 @@ function* scan(k: Kernel, t: Thread, start: number, length: number): Path<number
 
 function* walkVmas(k: Kernel, t: Thread, start: number, end: number, regions: Regions): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const vma = yield step("find_vma_intersection", () => k.vmas.findIntersection(list, from, end));
     if (vma === 0) return 0;
@@ -72,7 +88,7 @@ function* walkVmas(k: Kernel, t: Thread, start: number, end: number, regions: Re
 function* walkBlocks(k: Kernel, t: Thread, vma: number, start: number, end: number, regions: Regions): Path {
   const span = k.tables.hugePages;
   const hugetlb = yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0));
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("walk_pmd_range", () => nextPopulatedBlock(k, t.mm, from, end));
     if (at >= end) return;

@@ -24,12 +24,19 @@ import { reclaimPages } from "./shrink-folio-list.js";
  *
  * @returns 0, or -EINVAL for memory that reclaim does not look at
  */
-export function* coldOrPageout(k: Kernel, cpu: number, vma: number, start: number, end: number, pageout: boolean): Path<number> {
+export function* coldOrPageout(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  pageout: boolean,
+): Path<number> {
   const refused = yield step("can_madv_lru_vma", () => (k.vmas.has(vma, VM_LOCKED | VM_PFNMAP | VM_HUGETLB) ? 1 : 0));
   if (refused !== 0) return -EINVAL;
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const tlb = yield* tlbGatherMmu(k, cpu, mm);
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("walk_pmd_range", () => nextPopulatedBlock(k, mm, from, end));
     if (at >= end) break;
@@ -117,13 +124,21 @@ const DONE = -1;
 const LARGE = 1;
 const KINDS = 2;
 
-function* pteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, end: number, pageout: boolean, isolated: number[]): Path {
+function* pteRange(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  start: number,
+  end: number,
+  pageout: boolean,
+  isolated: number[],
+): Path {
   const { mm } = tlb;
   const first = yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start));
   if (first === 0) return;
   yield lockPtl(k, first);
   yield* flushTlbBatchedPending(k, cpu, mm);
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const found = yield step("madvise_cold_or_pageout_pte_range", () => nextPage(k, first, start, from, end));
     if (found === DONE) break;
@@ -158,7 +173,7 @@ function nextPage(k: Kernel, first: Ptep, start: number, from: number, end: numb
     if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte)) continue;
     const head = k.pages.head(ptePfn(pte));
     if (k.pages.pages(head) > 1) {
-      if (folioMapcount(k, head) <= k.pages.pages(head)) return (vpn - from) * KINDS + LARGE;
+      if (!maybeMappedShared(k, head)) return (vpn - from) * KINDS + LARGE;
       continue;
     }
     if (k.pages.test(head, PG_LRU) && k.pages.totalMapcount(head) === 1) return (vpn - from) * KINDS;
@@ -166,11 +181,20 @@ function nextPage(k: Kernel, first: Ptep, start: number, from: number, end: numb
   return DONE;
 }
 
+/** folio_maybe_mapped_shared() of a large folio that is mapped by single entries here. */
+function maybeMappedShared(k: Kernel, head: number): boolean {
+  if (k.pages.entireMapcount(head) > 0) return true;
+  const end = head + k.pages.pages(head);
+  for (let pfn = head; pfn < end; pfn++) if (k.pages.mapcount(pfn) > 1) return true;
+  return false;
+}
+
 /** Pages of a large folio when the range and this table map all of it from its first page on (since v6.9), else 0. */
 function coveredPages(k: Kernel, ptep: Ptep, vpn: number, end: number): number {
   const pfn = ptePfn(k.tables.get(ptep));
   const pages = k.pages.pages(pfn);
-  if (!since(k.profile, 6, 9) || k.pages.head(pfn) !== pfn || vpn + pages > end || folioMapcount(k, pfn) !== pages) return 0;
+  if (!since(k.profile, 6, 9) || k.pages.head(pfn) !== pfn || vpn + pages > end || folioMapcount(k, pfn) !== pages)
+    return 0;
   for (let i = 0; i < pages; i++) {
     const pte = k.tables.get(ptep + i);
     if (!ptePresent(pte) || ptePfn(pte) !== pfn + i) return 0;

@@ -50,7 +50,14 @@ function* shrink(k: Kernel, cpu: number, folios: readonly number[], ignoreRefere
 }
 
 /** One locked folio; true when it is gone. A large one leaves its parts in the queue. */
-function* shrinkOne(k: Kernel, cpu: number, head: number, queue: number[], batch: TlbUnmapBatch, ignoreReferences: boolean): Path<boolean> {
+function* shrinkOne(
+  k: Kernel,
+  cpu: number,
+  head: number,
+  queue: number[],
+  batch: TlbUnmapBatch,
+  ignoreReferences: boolean,
+): Path<boolean> {
   const keep = yield step("folio_evictable", () => (k.pages.test(head, PG_UNEVICTABLE | PG_WRITEBACK) ? 1 : 0));
   if (keep !== 0) return false;
   if (!ignoreReferences && k.profile.reclaimAges && (yield* folioReferenced(k, cpu, head)) > 0) return false;
@@ -79,7 +86,9 @@ function wantsSwap(k: Kernel, head: number): boolean {
 
 /** Swap takes single pages: false when a large folio cannot be split. */
 function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Path<boolean> {
-  const usable = yield step("folio_maybe_dma_pinned", () => (k.pages.pincount(head) > 0 || !swapHasRoom(k) ? 0 : k.pages.pages(head)));
+  const usable = yield step("folio_maybe_dma_pinned", () =>
+    k.pages.pincount(head) > 0 || !swapHasRoom(k) ? 0 : k.pages.pages(head),
+  );
   if (usable === 0) return false;
   if (usable === 1) return true;
   if ((yield* splitLockedFolio(k, cpu, head, true)) !== 0) return false;
@@ -124,7 +133,9 @@ function dropSwapCache(k: Kernel, head: number, slot: number): void {
 }
 
 function isShmem(k: Kernel, head: number): boolean {
-  return !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_SHMEM;
+  return (
+    !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_SHMEM
+  );
 }
 
 /** pageout(): anonymous and shmem pages are written to swap here; a disk file's dirty pages are left to the flusher. */

@@ -7,7 +7,20 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_SWAPBACKED, PG_SWAPCACHE, PG_UPTODATE, PG_ANON, PG_DIRTY } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
-import { isSwapPte, mkPte, type Pte, PTE_SOFT_DIRTY, PTE_UFFD_WP, pteMkold, pteMksoftDirty, pteMkuffdWp, SWP_SWAP, swpExclusive, swpOffset, swpType } from "../pte.js";
+import {
+  isSwapPte,
+  mkPte,
+  type Pte,
+  PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
+  pteMkold,
+  pteMksoftDirty,
+  pteMkuffdWp,
+  SWP_SWAP,
+  swpExclusive,
+  swpOffset,
+  swpType,
+} from "../pte.js";
 import { folioAddAnonRmap, folioAddNewAnonRmap } from "../rmap/rmap.js";
 import type { Thread } from "../thread.js";
 import { setPteAt } from "../tlb/ptep.js";
@@ -35,7 +48,7 @@ function* swapoff(k: Kernel): Path<number> {
     for (let inode = 1; inode < k.files.inodes.used; inode++) if (k.files.inodes.isLive(inode)) shmemUnuse(k, inode);
     return 0;
   });
-  for (let mm = 0; ; ) {
+  for (let mm = 0; ;) {
     const after = mm;
     mm = yield step("unuse_mm", () => {
       for (let at = after + 1; at < k.mms.segment.used; at++) if (k.mms.isLive(at) && k.mms.users(at) > 0) return at;

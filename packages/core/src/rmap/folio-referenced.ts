@@ -14,7 +14,7 @@ export function folioReferenced(k: Kernel, cpu: number, head: number): Path<numb
 function* referenced(k: Kernel, cpu: number, head: number): Path<number> {
   let count = 0;
   yield* rmapWalk(k, head, function* ({ mm, start, end }) {
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const from = at;
       const found = yield step("page_vma_mapped_walk", () => mappedAt(k, mm, head, from, end, false));
       if (found === NOT_MAPPED) break;

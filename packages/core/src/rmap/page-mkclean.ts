@@ -59,7 +59,7 @@ export function* pageVmaMkcleanOne(
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event } as const;
   yield* k.bus.invalidateRangeStart(range);
   let cleaned = 0;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const found = yield step("page_vma_mapped_walk", () => next(from));
     if (found === NOT_MAPPED) break;
@@ -67,7 +67,9 @@ export function* pageVmaMkcleanOne(
     const vpn = huge ? found - MAPPED_HUGE : found;
     const ptep = yield step("pte_offset_map", () => k.tables.find(k.mms.pgd(mm), huge ? PMD_LEVEL : PTE_LEVEL, vpn));
     yield lockPtl(k, ptep);
-    const needed = yield step("pte_dirty || pte_write", () => (next(vpn) === found && isDirtyOrWritable(k, ptep) ? 1 : 0));
+    const needed = yield step("pte_dirty || pte_write", () =>
+      next(vpn) === found && isDirtyOrWritable(k, ptep) ? 1 : 0,
+    );
     if (needed !== 0) {
       const before = huge ? yield* pmdpInvalidate(k, cpu, mm, vpn, ptep) : yield* ptepClearFlush(k, cpu, mm, vpn, ptep);
       yield setPteAt(k, mm, vpn, ptep, k.pte.mkclean(k.pte.wrprotect(before)));

@@ -1,6 +1,21 @@
 import type { Kernel } from "../kernel.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
-import { isMigrationEntry, isPteMarker, isSwapPte, type Pte, pteHugeLeaf, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, SWP_HWPOISON, SWP_SWAP, swpOffset, swpType } from "../pte.js";
+import {
+  isMigrationEntry,
+  isPteMarker,
+  isSwapPte,
+  type Pte,
+  pteHugeLeaf,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  SWP_HWPOISON,
+  SWP_SWAP,
+  swpOffset,
+  swpType,
+} from "../pte.js";
 
 /** Nothing in the range maps the folio. */
 export const NOT_MAPPED = -1;

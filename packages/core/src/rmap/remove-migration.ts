@@ -43,22 +43,36 @@ export interface RemoveMigrationOptions {
  * remove_migration_ptes(): maps folio `dst` wherever a migration entry for folio `src` waits. Nobody is told: hardware saw
  * nothing there. The two may be the same folio, put back.
  */
-export function removeMigrationPtes(k: Kernel, cpu: number, src: number, dst: number, options: RemoveMigrationOptions = {}): Path {
+export function removeMigrationPtes(
+  k: Kernel,
+  cpu: number,
+  src: number,
+  dst: number,
+  options: RemoveMigrationOptions = {},
+): Path {
   return call("remove_migration_ptes", remove(k, cpu, src, dst, options));
 }
 
-function* remove(k: Kernel, cpu: number, src: number, dst: number, { useZeroPage = false, locking = "read" }: RemoveMigrationOptions): Path {
+function* remove(
+  k: Kernel,
+  cpu: number,
+  src: number,
+  dst: number,
+  { useZeroPage = false, locking = "read" }: RemoveMigrationOptions,
+): Path {
   yield* rmapWalk(
     k,
     src,
     function* ({ vma, mm, start, end }) {
-      for (let at = start; at < end; ) {
+      for (let at = start; at < end;) {
         const from = at;
         const found = yield step("page_vma_mapped_walk", () => mappedAt(k, mm, src, from, end, true));
         if (found === NOT_MAPPED) break;
         const huge = found >= MAPPED_HUGE;
         const vpn = huge ? found - MAPPED_HUGE : found;
-        const ptep = yield step("pte_offset_map", () => k.tables.find(k.mms.pgd(mm), huge ? PMD_LEVEL : PTE_LEVEL, vpn));
+        const ptep = yield step("pte_offset_map", () =>
+          k.tables.find(k.mms.pgd(mm), huge ? PMD_LEVEL : PTE_LEVEL, vpn),
+        );
         yield lockPtl(k, ptep);
         const entry = yield step("remove_migration_pte", () => {
           const old = k.tables.get(ptep);
@@ -87,7 +101,8 @@ function presentEntry(k: Kernel, vma: number, old: Pte, pfn: number, huge: boole
   let pte = (old & SWP_MIGRATION_YOUNG) !== 0 ? pteMkyoung(fresh) : pteMkold(fresh);
   if ((old & SWP_MIGRATION_DIRTY) !== 0 && k.pages.test(pfn, PG_DIRTY)) pte = k.pte.mkdirty(pte);
   if ((old & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
-  if (type === SWP_MIGRATION_WRITE) pte = since(k.profile, 6, 1) ? k.pte.mkwrite(pte) : k.pte.maybeMkwrite(pte, k.vmas.flags(vma));
+  if (type === SWP_MIGRATION_WRITE)
+    pte = since(k.profile, 6, 1) ? k.pte.mkwrite(pte) : k.pte.maybeMkwrite(pte, k.vmas.flags(vma));
   if ((old & PTE_UFFD_WP) !== 0) pte = pteMkuffdWp(k.pte.wrprotect(pte));
   k.pages.get(pfn);
   if (huge) folioAddRmapEntire(k, pfn);
@@ -98,7 +113,9 @@ function presentEntry(k: Kernel, vma: number, old: Pte, pfn: number, huge: boole
 
 /** try_to_map_unused_to_zeropage(): not in locked memory, which was promised frames. */
 function mapsZero(k: Kernel, vma: number, pfn: number): boolean {
-  return k.pages.content(pfn) === 0 && k.pages.test(pfn, PG_ANON) && !k.vmas.has(vma, VM_LOCKED) && k.pages.order(pfn) === 0;
+  return (
+    k.pages.content(pfn) === 0 && k.pages.test(pfn, PG_ANON) && !k.vmas.has(vma, VM_LOCKED) && k.pages.order(pfn) === 0
+  );
 }
 
 function zeroEntry(k: Kernel, vma: number, old: Pte): Pte {

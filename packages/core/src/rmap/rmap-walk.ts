@@ -30,7 +30,7 @@ export function* rmapWalk(
   const lock = ksm === 0 ? yield* rmapLock(k, head) : undefined;
   if (ksm === 0 && lock === undefined) return;
   if (lock !== undefined && locking !== "held") yield locking === "read" ? downRead(lock) : downWrite(lock);
-  for (let vma = 0, goesOn = true; goesOn; ) {
+  for (let vma = 0, goesOn = true; goesOn;) {
     const after = vma;
     vma = yield step("rmap_walk", () => (ksm === 0 ? nextVma(k, head, after) : nextKsmVma(k, head, after)));
     if (vma === 0) break;
@@ -60,7 +60,9 @@ function* rmapLock(k: Kernel, head: number): Path<Lock | undefined> {
 
 /** True for the pages of a hugetlb file, whose rmap lock is taken for writing. Inside a step. */
 export function isHugetlbFile(k: Kernel, head: number): boolean {
-  return !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_HUGETLB;
+  return (
+    !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_HUGETLB
+  );
 }
 
 function nextVma(k: Kernel, head: number, after: number): number {
@@ -72,7 +74,12 @@ function nextVma(k: Kernel, head: number, after: number): number {
   const pages = k.pages.pages(head);
   let best = 0;
   for (let vma = 1; vma < vmas.segment.used; vma++) {
-    if (!vmas.segment.isLive(vma) || (after !== 0 && !isBefore(k, after, vma)) || (best !== 0 && !isBefore(k, vma, best))) continue;
+    if (
+      !vmas.segment.isLive(vma) ||
+      (after !== 0 && !isBefore(k, after, vma)) ||
+      (best !== 0 && !isBefore(k, vma, best))
+    )
+      continue;
     if (vmas.pgoff(vma) >= first + pages || vmas.pgoff(vma) + (vmas.end(vma) - vmas.start(vma)) <= first) continue;
     if (anon ? mapsAnon(k, mapping, vma) : mapsInode(k, mapping, vma)) best = vma;
   }
@@ -120,12 +127,14 @@ function ksmAddress(k: Kernel, vma: number, head: number): number {
   const pgd = k.mms.pgd(k.vmas.mm(vma));
   const end = k.vmas.end(vma);
   const span = k.tables.hugePages;
-  for (let vpn = k.vmas.start(vma); vpn < end; ) {
+  for (let vpn = k.vmas.start(vma); vpn < end;) {
     const next = Math.min(end, vpn - (vpn % span) + span);
     const ptep = k.tables.find(pgd, PTE_LEVEL, vpn);
-    for (let i = 0; ptep !== 0 && i < next - vpn; i++) {
+    const entries = ptep === 0 ? 0 : next - vpn;
+    for (let i = 0; i < entries; i++) {
       const pte = k.tables.get(ptep + i);
-      if ((ptePresent(pte) && ptePfn(pte) === head) || (isMigrationEntry(pte) && swpOffset(pte) === head)) return vpn + i;
+      if ((ptePresent(pte) && ptePfn(pte) === head) || (isMigrationEntry(pte) && swpOffset(pte) === head))
+        return vpn + i;
     }
     vpn = next;
   }

@@ -60,7 +60,7 @@ function* migrateOne(k: Kernel, cpu: number, head: number, target: RmapTarget, f
 
 function* entries(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: MigrateFlags): Path<boolean> {
   const { mm, vma, start, end } = target;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const found = yield step("page_vma_mapped_walk", () => mappedAt(k, mm, head, from, end, false));
     if (found === NOT_MAPPED) return true;
@@ -82,8 +82,18 @@ function* entries(k: Kernel, cpu: number, head: number, target: RmapTarget, flag
 }
 
 /** One entry, under its PTL; false when the page is pinned and was put back. */
-function* migrateEntry(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep, huge: boolean, flags: MigrateFlags): Path<boolean> {
-  const hugetlb = huge ? yield step("folio_test_hugetlb", () => (k.pages.test(ptePfn(k.tables.get(ptep)), PG_HUGETLB) ? 1 : 0)) : 0;
+function* migrateEntry(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vpn: number,
+  ptep: Ptep,
+  huge: boolean,
+  flags: MigrateFlags,
+): Path<boolean> {
+  const hugetlb = huge
+    ? yield step("folio_test_hugetlb", () => (k.pages.test(ptePfn(k.tables.get(ptep)), PG_HUGETLB) ? 1 : 0))
+    : 0;
   let before: Pte;
   if (hugetlb !== 0) before = yield* hugePtepClearFlush(k, cpu, mm, vpn, ptep);
   else if (huge) before = yield* pmdpInvalidate(k, cpu, mm, vpn, ptep);

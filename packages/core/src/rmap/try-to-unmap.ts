@@ -7,7 +7,17 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_DIRTY, PG_HUGETLB, PG_LAZYFREE, PG_SWAPBACKED, PG_SWAPCACHE } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { mkSwp, type Pte, PTE_SOFT_DIRTY, PTE_UFFD_WP, ptePfn, SWP_EXCLUSIVE, SWP_HWPOISON, SWP_MARKER_UFFD_WP, SWP_SWAP } from "../pte.js";
+import {
+  mkSwp,
+  type Pte,
+  PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
+  ptePfn,
+  SWP_EXCLUSIVE,
+  SWP_HWPOISON,
+  SWP_MARKER_UFFD_WP,
+  SWP_SWAP,
+} from "../pte.js";
 import { contpteTryUnfold } from "../tlb/contpte.js";
 import { hugePtepClearFlush, notifyUnderPtl, ptepClearFlush, ptepGetAndClear, setPteAt } from "../tlb/ptep.js";
 import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../tlb/unmap-batch.js";
@@ -36,7 +46,9 @@ export function tryToUnmap(k: Kernel, cpu: number, head: number, flags: UnmapFla
 }
 
 function* unmap(k: Kernel, cpu: number, head: number, flags: UnmapFlags): Path {
-  const hugetlbFile = yield step("folio_test_hugetlb", () => (k.pages.test(head, PG_HUGETLB) && !k.pages.test(head, PG_ANON) ? 1 : 0));
+  const hugetlbFile = yield step("folio_test_hugetlb", () =>
+    k.pages.test(head, PG_HUGETLB) && !k.pages.test(head, PG_ANON) ? 1 : 0,
+  );
   yield* rmapWalk(
     k,
     head,
@@ -69,7 +81,7 @@ function* unmapOne(k: Kernel, cpu: number, head: number, target: RmapTarget, fla
 
 function* unmapEntries(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: UnmapFlags): Path<boolean> {
   const { mm, start, end } = target;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const found = yield step("page_vma_mapped_walk", () => mappedAt(k, mm, head, from, end, false));
     if (found === NOT_MAPPED) return true;
@@ -90,7 +102,15 @@ const KEEP = 1;
 const AGAIN = 2;
 
 /** One entry, under its PTL. */
-function* unmapLocked(k: Kernel, cpu: number, head: number, target: RmapTarget, found: number, ptep: Ptep, flags: UnmapFlags): Path<number> {
+function* unmapLocked(
+  k: Kernel,
+  cpu: number,
+  head: number,
+  target: RmapTarget,
+  found: number,
+  ptep: Ptep,
+  flags: UnmapFlags,
+): Path<number> {
   const { vma, mm, end } = target;
   const huge = found >= MAPPED_HUGE;
   const vpn = huge ? found - MAPPED_HUGE : found;
@@ -109,7 +129,15 @@ function* unmapLocked(k: Kernel, cpu: number, head: number, target: RmapTarget, 
   return yield* unmapEntry(k, cpu, target, vpn, ptep, huge, flags);
 }
 
-function* unmapEntry(k: Kernel, cpu: number, { vma, mm }: RmapTarget, vpn: number, ptep: Ptep, huge: boolean, flags: UnmapFlags): Path<number> {
+function* unmapEntry(
+  k: Kernel,
+  cpu: number,
+  { vma, mm }: RmapTarget,
+  vpn: number,
+  ptep: Ptep,
+  huge: boolean,
+  flags: UnmapFlags,
+): Path<number> {
   let before: Pte;
   if (huge) before = yield* hugePtepClearFlush(k, cpu, mm, vpn, ptep);
   else if (flags.batch !== undefined && (yield* shouldDeferFlush(k, cpu, mm))) {

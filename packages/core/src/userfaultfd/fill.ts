@@ -4,7 +4,8 @@ import { anonVmaPrepare } from "../fault/anon-vma-prepare.js";
 import { filemapAdd } from "../fault/page-cache.js";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { markerUffdWp } from "../fault/pte-marker.js";
-import { vmPageProtOf } from "../fault/vm-page-prot.js";
+import { vmaKind, vmPageProtOf } from "../fault/vm-page-prot.js";
+import { INODE_HUGETLB, INODE_SHMEM } from "../file.js";
 import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
@@ -58,7 +59,9 @@ function destination(k: Kernel, mm: number, start: number, end: number, { zero, 
   // The VMA is locked with its anon_vma in place before anybody asks whether it is registered.
   if (!k.vmas.has(vma, VM_SHARED)) anonVmaPrepare(k, vma);
   if (k.vmas.end(vma) < end || k.vmas.uffd(vma) === 0) return -ENOENT;
-  if (wp && !k.vmas.has(vma, VM_UFFD_WP)) return -EINVAL;
+  const kind = vmaKind(k, vma);
+  if ((wp && !k.vmas.has(vma, VM_UFFD_WP)) || (kind !== 0 && kind !== INODE_SHMEM && kind !== INODE_HUGETLB))
+    return -EINVAL;
   // Huge pages are filled whole, never with zeroes of a shared page.
   if (k.vmas.has(vma, VM_HUGETLB) && (zero || (end - start) % k.tables.hugePages !== 0)) return -EINVAL;
   return vma;
@@ -70,7 +73,10 @@ function* fillPage(k: Kernel, t: Thread, vma: number, vpn: number, how: Filling)
   const ptep = yield step("pte_alloc", () => k.tables.findOrCreate(k.mms.pgd(t.mm), PTE_LEVEL, vpn));
   if (ptep === 0) return -EEXIST;
   const shared = yield step("VM_SHARED", () => (k.vmas.has(vma, VM_SHARED) ? 1 : 0));
-  const page = how.zero && shared === 0 ? 0 : yield step("mfill_atomic_pte_copy", () => newPage(k, vma, vpn, how.value, shared !== 0));
+  const page =
+    how.zero && shared === 0
+      ? 0
+      : yield step("mfill_atomic_pte_copy", () => newPage(k, vma, vpn, how.value, shared !== 0));
   if (page < 0) return page;
   yield lockPtl(k, ptep);
   const entry = yield step("mfill_atomic_install_pte", () => {

@@ -62,7 +62,7 @@ function* movePages(k: Kernel, t: Thread, dst: number, src: number, pages: numbe
     return 0;
   });
   const span = k.tables.hugePages;
-  for (let done = 0; done < pages; ) {
+  for (let done = 0; done < pages;) {
     const at = done;
     const left = Math.min(pages - done, span - ((src + done) % span), span - ((dst + done) % span));
     const moved = yield* moveSome(k, t, { from, to, src: src + at, dst: dst + at }, left);
@@ -115,7 +115,12 @@ function* moveSome(k: Kernel, t: Thread, place: Place, left: number): Path<numbe
   // Since v6.17 a run of pages goes under one range and one flush.
   const batches = since(k.profile, 6, 17);
   const announced = batches ? left : 1;
-  const range = { mm: t.mm, start: src * PAGE_SIZE, end: (src + announced) * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
+  const range = {
+    mm: t.mm,
+    start: src * PAGE_SIZE,
+    end: (src + announced) * PAGE_SIZE,
+    event: "MMU_NOTIFY_CLEAR",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield* takeLocks(k, sptep, dptep);
   const moved = yield* moveEntries(k, t, place, sptep, dptep, announced);
@@ -145,11 +150,19 @@ function refusal(k: Kernel, sptep: Ptep, dptep: Ptep): number {
   if (isSwapPte(pte)) return swpType(pte) === SWP_SWAP && swpExclusive(pte) ? 0 : -EBUSY;
   if (pteSpecial(pte)) return since(k.profile, 6, 9) ? 0 : -EBUSY;
   const pfn = ptePfn(pte);
-  const movable = k.pages.test(pfn, PG_ANON) && k.pages.anonExclusive(pfn) && k.pages.pages(pfn) === 1 && k.pages.pincount(pfn) === 0;
+  const movable =
+    k.pages.test(pfn, PG_ANON) && k.pages.anonExclusive(pfn) && k.pages.pages(pfn) === 1 && k.pages.pincount(pfn) === 0;
   return movable ? 0 : -EBUSY;
 }
 
-function* moveEntries(k: Kernel, t: Thread, { to, src, dst }: Place, sptep: Ptep, dptep: Ptep, pages: number): Path<number> {
+function* moveEntries(
+  k: Kernel,
+  t: Thread,
+  { to, src, dst }: Place,
+  sptep: Ptep,
+  dptep: Ptep,
+  pages: number,
+): Path<number> {
   const refused = yield step("move_pages_pte", () => refusal(k, sptep, dptep));
   if (refused !== 0) return refused;
   const present = yield step("pte_present", () => (isMovablePage(k.tables.get(sptep)) ? 1 : 0));
@@ -165,7 +178,9 @@ function* moveEntries(k: Kernel, t: Thread, { to, src, dst }: Place, sptep: Ptep
   let moved = 0;
   for (; moved < pages; moved++) {
     const i = moved;
-    const next = yield step("move_present_ptes", () => (isMovablePage(k.tables.get(sptep + i)) && refusal(k, sptep + i, dptep + i) === 0 ? 1 : 0));
+    const next = yield step("move_present_ptes", () =>
+      isMovablePage(k.tables.get(sptep + i)) && refusal(k, sptep + i, dptep + i) === 0 ? 1 : 0,
+    );
     if (next === 0) break;
     yield* contpteTryUnfold(k, t.cpu, t.mm, src + i, sptep + i);
     const before = yield ptepGetAndClear(k, sptep + i);
@@ -190,7 +205,9 @@ function movedEntry(k: Kernel, to: number, dst: number, before: Pte) {
 /** A zero page, or a swap entry. */
 function* moveSpecial(k: Kernel, t: Thread, to: number, src: number, dst: number, sptep: Ptep, dptep: Ptep): Path {
   const before = yield* ptepClearFlush(k, t.cpu, t.mm, src, sptep);
-  const after = yield step("set_pte_at", () => (ptePresent(before) ? pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProtOf(k, to))) : before));
+  const after = yield step("set_pte_at", () =>
+    ptePresent(before) ? pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProtOf(k, to))) : before,
+  );
   yield setPteAt(k, t.mm, dst, dptep, after);
 }
 

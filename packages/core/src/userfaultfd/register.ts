@@ -24,7 +24,14 @@ export interface UffdModes {
 const UFFD_FLAGS = VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR;
 
 /** UFFDIO_REGISTER of `length` bytes from `start`. Splits and merges VMAs; notifies nobody. Returns 0 or -errno. */
-export function uffdRegister(k: Kernel, t: Thread, uffd: number, start: number, length: number, modes: UffdModes): Path<number> {
+export function uffdRegister(
+  k: Kernel,
+  t: Thread,
+  uffd: number,
+  start: number,
+  length: number,
+  modes: UffdModes,
+): Path<number> {
   return call("userfaultfd_register", register(k, t, uffd, start, length, modes));
 }
 
@@ -40,7 +47,10 @@ function* register(k: Kernel, t: Thread, uffd: number, start: number, length: nu
   const end = first + length / PAGE_SIZE;
   yield* mmapWriteLock(k, t.mm);
   const error = yield step("vma_can_userfault", () => checkVmas(k, t.mm, uffd, first, end, wanted));
-  const result = error !== 0 ? error : yield* forEachVma(k, t, first, end, (vma, from, to) => arm(k, t.cpu, uffd, vma, from, to, wanted));
+  const result =
+    error !== 0
+      ? error
+      : yield* forEachVma(k, t, first, end, (vma, from, to) => arm(k, t.cpu, uffd, vma, from, to, wanted));
   yield* mmapWriteUnlock(k, t.mm);
   return result;
 }
@@ -55,7 +65,13 @@ function checkVmas(k: Kernel, mm: number, uffd: number, start: number, end: numb
     const vma = k.vmas.at(list, i);
     if (!canUserfault(k, vma, uffd, wanted)) return -EINVAL;
     if (!k.vmas.has(vma, VM_MAYWRITE)) return -EPERM;
-    if (k.vmas.has(vma, VM_HUGETLB) && end > k.vmas.start(vma) && end <= k.vmas.end(vma) && end % k.tables.hugePages !== 0) return -EINVAL;
+    if (
+      k.vmas.has(vma, VM_HUGETLB) &&
+      end > k.vmas.start(vma) &&
+      end <= k.vmas.end(vma) &&
+      end % k.tables.hugePages !== 0
+    )
+      return -EINVAL;
     const owner = k.vmas.uffd(vma);
     if (owner !== 0 && owner !== uffd) return -EBUSY;
   }
@@ -72,9 +88,15 @@ function canUserfault(k: Kernel, vma: number, uffd: number, wanted: number): boo
 }
 
 /** Calls `apply` with the part of each VMA in [start, end). Stops at the first negative result. */
-function* forEachVma(k: Kernel, t: Thread, start: number, end: number, apply: (vma: number, from: number, to: number) => Path<number>): Path<number> {
+function* forEachVma(
+  k: Kernel,
+  t: Thread,
+  start: number,
+  end: number,
+  apply: (vma: number, from: number, to: number) => Path<number>,
+): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.findIntersection(list, from, end));
     if (vma === 0) return 0;
@@ -87,7 +109,15 @@ function* forEachVma(k: Kernel, t: Thread, start: number, end: number, apply: (v
   return 0;
 }
 
-function* arm(k: Kernel, cpu: number, uffd: number, vma: number, start: number, end: number, wanted: number): Path<number> {
+function* arm(
+  k: Kernel,
+  cpu: number,
+  uffd: number,
+  vma: number,
+  start: number,
+  end: number,
+  wanted: number,
+): Path<number> {
   const shape = yield* vmaShape(k, vma);
   if (shape.uffd === uffd && (shape.flags & wanted) === wanted) return 0;
   const flags = (shape.flags & ~UFFD_FLAGS) | wanted;
@@ -95,7 +125,15 @@ function* arm(k: Kernel, cpu: number, uffd: number, vma: number, start: number, 
 }
 
 /** userfaultfd_set_ctx(), on exactly [start, end) of `vma`. */
-function* change(k: Kernel, cpu: number, vma: number, start: number, end: number, flags: number, uffd: number): Path<number> {
+function* change(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  flags: number,
+  uffd: number,
+): Path<number> {
   const shape = yield* vmaShape(k, vma);
   const changed = yield* vmaModify(k, cpu, vma, start, end, { ...shape, flags, uffd });
   if (changed < 0) return changed;
@@ -124,7 +162,8 @@ function* unregister(k: Kernel, t: Thread, uffd: number, start: number, length: 
   const end = first + length / PAGE_SIZE;
   yield* mmapWriteLock(k, t.mm);
   const error = yield step("vma_can_userfault", () => checkUnregister(k, t.mm, uffd, first, end));
-  const result = error !== 0 ? error : yield* forEachVma(k, t, first, end, (vma, from, to) => disarm(k, t, vma, from, to));
+  const result =
+    error !== 0 ? error : yield* forEachVma(k, t, first, end, (vma, from, to) => disarm(k, t, vma, from, to));
   yield* mmapWriteUnlock(k, t.mm);
   return result;
 }

@@ -29,7 +29,7 @@ function* mwriteprotectRange(k: Kernel, t: Thread, start: number, end: number, p
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
   const several = since(k.profile, 6, 3);
   let result = -ENOENT;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.findIntersection(list, from, end));
     if (vma === 0) break;
@@ -49,7 +49,14 @@ function* mwriteprotectRange(k: Kernel, t: Thread, start: number, end: number, p
 }
 
 /** uffd_wp_range(): sets or lifts the protection of [start, end) of `vma`, as a change of protection with a range of its own. */
-export function* uffdWpRange(k: Kernel, t: Thread, vma: number, start: number, end: number, protect: boolean): Path<number> {
+export function* uffdWpRange(
+  k: Kernel,
+  t: Thread,
+  vma: number,
+  start: number,
+  end: number,
+  protect: boolean,
+): Path<number> {
   const vmFlags = (yield step("vma->vm_flags", () => k.vmas.flags(vma))) | 0;
   const kind = yield step("vma->vm_file", () => vmaKind(k, vma));
   // Up to v6.2 the rights came from the VMA's flags alone, and nothing became writable again before a fault.
