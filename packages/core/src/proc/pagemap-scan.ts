@@ -124,13 +124,12 @@ function* protectHuge(k: Kernel, t: Thread, vpn: number, pmdp: Ptep): Path {
   yield unlockPtl(k, pmdp);
 }
 
-/** pagemap_scan_pmd_entry(): what is not populated counts as written, and gets a marker. One flush over all that changed. */
+/** pagemap_scan_pmd_entry(): what is not populated counts as written, and gets a marker. One flush from the first change on. */
 function* protectTable(k: Kernel, t: Thread, start: number, end: number, regions: Regions): Path {
   const first = yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(t.mm), PTE_LEVEL, start));
   if (first === 0) return;
   yield lockPtl(k, first);
   let low = -1;
-  let high = -1;
   for (let at = start; at < end; at++) {
     const vpn = at;
     const ptep = first + (vpn - start);
@@ -139,9 +138,8 @@ function* protectTable(k: Kernel, t: Thread, start: number, end: number, regions
     regions.add(vpn, vpn + 1);
     yield* makeUffdWp(k, t, vpn, ptep);
     if (low < 0) low = vpn;
-    high = vpn + 1;
   }
-  if (low >= 0) yield* flushTlbRange(k, t.cpu, t.mm, low, high);
+  if (low >= 0) yield* flushTlbRange(k, t.cpu, t.mm, low, end);
   yield unlockPtl(k, first);
 }
 
