@@ -3,6 +3,7 @@ import { type FieldCounts, type FieldDiff, sameJson } from "../field-diff.js";
 import { compareIdentity } from "../identity.js";
 import type { LeftOut } from "../left-out.js";
 import { PageFacts, sameRuns } from "./page-facts.js";
+import { recordedSignals } from "./recorded-signals.js";
 
 /** Reason 3 of tlb_flush: this mm's own flush. Other reasons are context switches and other CPUs. */
 const OWN_FLUSH = 3;
@@ -106,7 +107,7 @@ function resultOf({ ret, err, val, sum }: OpRecord): unknown {
 }
 
 function signalOf({ sig, code, at, sigs }: OpRecord): unknown {
-  return { sig, code, at, sigs };
+  return { sig, code, at, sigs: recordedSignals(sigs) };
 }
 
 function ofKinds(events: readonly EventRecord[], ...kinds: readonly string[]): readonly EventRecord[] {

@@ -2,6 +2,7 @@ import { type OpRecord, type PageRun, parseScripts } from "@mmu-notifier/script"
 import type { ProbeCase } from "../corpus.js";
 import { describe, type Outcome } from "../divergence.js";
 import type { CaseContext } from "../run-options.js";
+import { recordedSignals } from "./recorded-signals.js";
 import { mmrunSession } from "./run-mmrun.js";
 
 /**
@@ -60,7 +61,7 @@ export function writeClasses(arena: number, pages: readonly PageRun[], sweep: Op
     for (let i = first; i < Math.min(arena, first + count); i++) flags[i] = text;
   const faulted = new Set<number>();
   for (const event of sweep.ev) if (event[0] === "F" && event.length === 3) faulted.add(event[1]);
-  const signalled = new Set((sweep.sigs ?? []).map(([page]) => page));
+  const signalled = new Set(recordedSignals(sweep.sigs)?.map(([page]) => page));
   const classes = flags.map((text, page): WriteClass => {
     if (!text.includes("P")) return signalled.has(page) ? "N" : "n";
     return signalled.has(page) ? "R" : faulted.has(page) ? "r" : "w";
