@@ -70,7 +70,8 @@ describe("MADV_PAGEOUT of anonymous memory", () => {
     expect(m.log(sysSwapoff(m.k, m.t))).toEqual([]);
     expect(m.states(0, 2)).toBe("ro ro");
     expect(m.k.swap.segment.live).toBe(0);
-    expect(m.log(advise(m, 0, 2, MADV_PAGEOUT))).toEqual([]);
+    // The walk finds that the first pageout put flushes off, and flushes all; the pages stay, for nothing can take them.
+    expect(m.log(advise(m, 0, 2, MADV_PAGEOUT))).toEqual(["X all"]);
   });
 });
 

@@ -203,7 +203,7 @@ function* madviseRemove(k: Kernel, t: Thread, vma: number, start: number, end: n
     const file = k.vmas.file(vma);
     if (k.vmas.has(vma, VM_LOCKED) || file === 0) return -EINVAL;
     const flags = k.vmas.flags(vma);
-    const writable = since(k.profile, 6, 7) ? VM_SHARED | VM_MAYWRITE : VM_SHARED | VM_WRITE;
+    const writable = since(k.profile, 6, 1) ? VM_SHARED | VM_MAYWRITE : VM_SHARED | VM_WRITE;
     return (flags & writable) === writable ? k.files.inode(file) : -EACCES;
   });
   if (inode < 0) return inode;

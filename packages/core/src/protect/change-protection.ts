@@ -77,7 +77,10 @@ function* protect(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: nu
     changed += yield* changeBlock(walk, at, next);
     at = next;
   }
-  if (k.profile.mprotectGathers) return changed;
+  if (k.profile.mprotectGathers) {
+    yield* tlb.endVma();
+    return changed;
+  }
   if (changed > 0) yield* flushTlbRange(k, cpu, tlb.mm, start, end);
   yield addPending(k, tlb.mm, -1);
   return changed;

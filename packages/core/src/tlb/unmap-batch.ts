@@ -91,7 +91,7 @@ export function* tryToUnmapFlushDirty(k: Kernel, cpu: number, batch: TlbUnmapBat
 }
 
 /**
- * flush_tlb_batched_pending(): a walker that relies on "not present means not in a TLB" flushes the whole mm (arm64: waits) if reclaim has put
+ * flush_tlb_batched_pending(): a walker that relies on "not present means not in a TLB" flushes the whole mm if reclaim has put
  * flushes off since the last such walk. Called under the PTL.
  */
 export function* flushTlbBatchedPending(k: Kernel, cpu: number, mm: number): Path {
@@ -100,9 +100,7 @@ export function* flushTlbBatchedPending(k: Kernel, cpu: number, mm: number): Pat
     return;
   const pending = yield step("flush_tlb_batched_pending", () => (k.mms.tlbFlushBatched(mm) ? 1 : 0));
   if (pending === 0) return;
-  // Where the invalidations were issued at once, only their completion is missing.
-  if (k.arch.flush.scope === "cpus") yield* flushTlbMm(k, cpu, mm);
-  else yield flushBarrier(k);
+  yield* flushTlbMm(k, cpu, mm);
   yield step("mm->tlb_flush_batched", () => {
     k.mms.setTlbFlushBatched(mm, false);
     return 0;
