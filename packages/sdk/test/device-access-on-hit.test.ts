@@ -1,4 +1,12 @@
-import { ACCESS_RETRY, type BoundDevice, deviceAccessOnce, deviceAccessOnHit, READ_ONLY, READ_WRITE, Workbench } from "@mmu-notifier/sdk";
+import {
+  ACCESS_RETRY,
+  type BoundDevice,
+  deviceAccessOnce,
+  deviceAccessOnHit,
+  READ_ONLY,
+  READ_WRITE,
+  Workbench,
+} from "@mmu-notifier/sdk";
 import { describe, expect, it } from "vitest";
 import readmeDriver from "./readme-driver.js";
 

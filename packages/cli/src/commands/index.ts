@@ -26,6 +26,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./run.js"),
   },
   {
+    name: "conform",
+    summary: "run what was recorded on real kernels on the model, and compare field by field",
+    load: () => import("./conform.js"),
+  },
+  {
     name: "replay",
     summary: "replay a recorded program and show what its notifications cost each driver",
     load: () => import("./replay.js"),

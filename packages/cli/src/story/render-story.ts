@@ -35,10 +35,9 @@ export function renderStory(story: Story, { colors }: Context): string {
 function trialTable(trials: readonly Trial[], scenario: string, title: string, colors: Colors): string {
   const of = (driver: string, kernel: string): Trial =>
     trials.find((trial) => trial.scenario === scenario && trial.driver === driver && trial.kernel === kernel)!;
-  const rows = VARIANTS.map((variant) => [
-    variant.title,
-    ...KERNELS.map((kernel) => cell(of(variant.title, kernel), colors)),
-  ]);
+  const rows = VARIANTS.map(({ title: driver }) =>
+    [driver].concat(KERNELS.map((kernel) => cell(of(driver, kernel), colors))),
+  );
   const head = ["", ...KERNELS.map((kernel) => colors.dim(kernel.replace("v6.4+upgrade-event", "+event")))];
   return `  ${colors.bold(title)}\n${table(rows, head)}`;
 }

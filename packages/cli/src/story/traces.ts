@@ -3,7 +3,7 @@ import type { PluginRegistry } from "@mmu-notifier/machine";
 import { replayFile, shippedTraces } from "@mmu-notifier/replay";
 
 /** What one driver went through in one trace. */
-export interface TraceDriver {
+interface TraceDriver {
   readonly driver: string;
   /** Calls of the bus that reached it on v6.4, where the patch begins. */
   readonly delivered: number;
