@@ -18,6 +18,8 @@ export interface SetReport extends SetOrigin {
   /** Operations that are equal in every field. */
   readonly equal: number;
   readonly fields: Readonly<Record<string, { readonly compared: number; readonly equal: number }>>;
+  /** All fields that were compared, also those that {@link ConformOptions.only} leaves aside. */
+  readonly known: SetReport["fields"];
   readonly scripts: number;
   readonly divergences: readonly Divergence[];
   /** What was not compared because the recording calls it indeterminate, and how often. */
@@ -32,6 +34,8 @@ export interface ConformOptions {
   readonly registry?: PluginRegistry;
   /** Scripts to leave out: those that differ from run to run on the recording machine. By default what `unstable.json` next to the file lists. */
   readonly unstable?: ReadonlySet<string>;
+  /** Only this field counts: the others are neither counted nor differences. */
+  readonly only?: string;
   /** Only scripts with this name. */
   readonly script?: string;
   /** Divergences that are kept in the report; all are counted. */
@@ -73,24 +77,27 @@ export async function conform(file: string, options: ConformOptions = {}): Promi
       continue;
     }
     scripts++;
-    for (const outcome of outcomesOf(recorded, context)) {
+    for (const found of outcomesOf(recorded, context)) {
+      const outcome = options.only === undefined ? found : onlyField(found, options.only);
       ops++;
       if (outcome === undefined) equal++;
       else if (divergences.length < keep) divergences.push(outcome);
     }
     options.onScript?.(ops);
   }
-  return {
-    name: origin.name,
-    kernel,
-    arch,
-    ops,
-    equal,
-    fields: counts.fields,
-    scripts,
-    divergences,
-    leftOut: leftOut.counts,
-  };
+  const known = counts.fields;
+  const fields =
+    options.only === undefined
+      ? known
+      : Object.fromEntries(Object.entries(known).filter(([name]) => name === options.only));
+  return { name: origin.name, kernel, arch, ops, equal, fields, known, scripts, divergences, leftOut: leftOut.counts };
+}
+
+/** What is left of a divergence when only one field counts. */
+function onlyField(outcome: Outcome, field: string): Outcome {
+  if (outcome === undefined || outcome.error !== undefined) return outcome;
+  const diffs = outcome.diffs.filter((diff) => diff.field === field);
+  return diffs.length === 0 ? undefined : { ...outcome, diffs };
 }
 
 function outcomesOf(recorded: CorpusCase, context: CaseContext): Iterable<Outcome> {

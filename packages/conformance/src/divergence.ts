@@ -13,6 +13,8 @@ export interface Divergence {
   readonly error?: string;
   /** What happened inside the operation on the model. */
   readonly happened?: readonly Happening[];
+  /** Call paths that the record shows, innermost function first. */
+  readonly via?: readonly string[];
 }
 
 /** What became of one operation: undefined where the model and the record agree. */

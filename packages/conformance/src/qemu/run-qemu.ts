@@ -88,7 +88,11 @@ class QemuRun {
     this.#gotBefore = now;
     this.#expectedBefore = expectedNow;
     if (diffs.length === 0) return undefined;
-    return { ...where, diffs, ...(this.#context.detail ? { happened: operation.happened } : {}) };
+    return {
+      ...where,
+      diffs,
+      ...(this.#context.detail ? { happened: operation.happened, via: pathsOf(expected) } : {}),
+    };
   }
 
   close(): void {
@@ -122,4 +126,12 @@ function arenaOf(records: readonly QemuRecord[]): number {
   let end = 1;
   for (const { vmas } of records) for (const vma of vmas) end = Math.max(end, vma.end);
   return Math.min(end, ARENA_MAX);
+}
+
+/** Who called the notifiers on the recorded kernel, each path once. */
+function pathsOf({ notifier }: QemuRecord): readonly string[] {
+  const paths = notifier.flatMap(({ fn, via }) =>
+    via === undefined || via.length === 0 ? [] : [[fn, ...via].join(" <- ")],
+  );
+  return [...new Set(paths)];
 }
