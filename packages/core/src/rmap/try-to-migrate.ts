@@ -48,9 +48,6 @@ function* migrate(k: Kernel, cpu: number, head: number, flags: MigrateFlags): Pa
 /** The folio's split had a range of its own in front of this one until the walk learnt to do it. */
 const splitsInOwnRange = (k: Kernel): boolean => !since(k.profile, 6, 16);
 
-/** Since v7.0 a split leaves present entries, which are then taken out one by one like any others. */
-const freezesInOneGo = (k: Kernel): boolean => !since(k.profile, 7, 0);
-
 function* migrateOne(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: MigrateFlags): Path<boolean> {
   const { mm, vma, start, end } = target;
   if (flags.splitHugePmd === true && splitsInOwnRange(k)) yield* splitHugePmd(k, cpu, vma, start, true);
@@ -75,13 +72,12 @@ function* entries(k: Kernel, cpu: number, head: number, target: RmapTarget, flag
     let kept = false;
     const splits = huge && flags.splitHugePmd === true;
     if (same !== 0) {
-      if (splits) yield* splitHugePmdLocked(k, cpu, mm, vma, vpn, ptep, freezesInOneGo(k));
+      if (splits) yield* splitHugePmdLocked(k, cpu, mm, vma, vpn, ptep, true);
       else kept = !(yield* migrateEntry(k, cpu, mm, vpn, ptep, huge, flags));
     }
     yield unlockPtl(k, ptep);
     if (kept) return false;
-    const again = splits && !freezesInOneGo(k);
-    at = again ? vpn : vpn + (huge ? k.tables.hugePages : 1);
+    at = vpn + (huge ? k.tables.hugePages : 1);
   }
   return true;
 }
