@@ -1,3 +1,4 @@
+import { step } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
 import {
   EFAULT,
@@ -5,6 +6,8 @@ import {
   FAULT_FLAG_VMA_LOCK,
   type KernelEvent,
   mkSwp,
+  PG_DEVICE,
+  pinUserPages,
   PTE_PROTNONE,
   PTE_VALID,
   pteNone,
@@ -12,17 +15,23 @@ import {
   pteWrite,
   pteYoung,
   SWP_DEVICE_EXCLUSIVE_WRITE,
+  SWP_DEVICE_WRITE,
   SWP_HWPOISON,
   SWP_MARKER_GUARD,
+  SWP_MIGRATION_WRITE,
+  TINY,
+  unpinUserPages,
   VM_FAULT_COMPLETED,
   VM_FAULT_LOCKED,
   VM_FAULT_MAJOR,
   VM_FAULT_NOPAGE,
   VM_FAULT_RETRY,
   VM_GROWSDOWN,
+  VM_HUGEPAGE,
   VM_LOCKED,
+  VM_RAND_READ,
 } from "@mmu-notifier/core";
-import { FaultMachine } from "./fault-machine.js";
+import { BASE, FaultMachine } from "./fault-machine.js";
 
 type HandleMmFault = Extract<KernelEvent, { kind: "handle-mm-fault" }>;
 
@@ -143,6 +152,93 @@ describe("file faults", () => {
   });
 });
 
+describe("large folios of a file", () => {
+  /** Shared memory of one huge folio; page 0 of a private mapping of it has been replaced, so that the huge entry is gone. */
+  function partOfHugeFolio(profile: string): FaultMachine {
+    const m = new FaultMachine(profile, "x86-64", { config: { shmemThp: "always" } });
+    m.map({ start: 0, pages: 512, file: m.shmem(512) });
+    m.read(0);
+    expect(m.k.tables.levelOf(m.ptep(0))).toBe(1);
+    m.write(0, 7);
+    return m;
+  }
+
+  it("are mapped by one entry where they fit", () => {
+    const m = partOfHugeFolio("v6.12");
+
+    expect(m.k.tables.levelOf(m.ptep(0))).toBe(0);
+    expect(m.read(0)).toBe(7);
+  });
+
+  it("fault-around stays in its window up to v6.17 and maps the whole folio since", () => {
+    const reached = (profile: string): number => {
+      const m = partOfHugeFolio(profile);
+      m.read(5);
+      return mapped(m, 512).length;
+    };
+
+    expect(reached("v6.12")).toBe(16);
+    expect(reached("v6.18")).toBe(512);
+  });
+
+  it("shared memory gets a huge folio only if the block lies in the VMA since v6.11", () => {
+    const huge = (profile: string): boolean => {
+      const m = new FaultMachine(profile, "x86-64", { config: { shmemThp: "advise" } });
+      m.map({ start: 0, pages: 8, shared: true, file: m.shmem(8) });
+      m.advise(0, VM_HUGEPAGE);
+      m.write(0);
+      return m.k.pages.order(m.pfn(0)) > 0;
+    };
+
+    expect(huge("v6.1")).toBe(true);
+    expect(huge("v6.12")).toBe(false);
+  });
+});
+
+describe("readahead", () => {
+  it("marks a page, which then goes through ->fault() with the lock dropped and starts the next batch", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 256, shared: true, file: m.disk(256, 0) });
+    m.read(0);
+
+    expect(mapped(m, 256)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    expect(handled(m, () => m.read(24)).map(({ result }) => result)).toEqual([VM_FAULT_RETRY, VM_FAULT_NOPAGE]);
+    expect(m.k.files.cacheLength(m.k.files.inode(m.k.vmas.file(m.vma(0))))).toBe(64);
+  });
+
+  it("MADV_RANDOM reads one page", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 64, shared: true, file: m.disk(64, 0) });
+    m.advise(0, VM_RAND_READ);
+    m.read(40);
+
+    expect(mapped(m, 64)).toEqual([40]);
+  });
+});
+
+describe("an address space of sixteen pages", () => {
+  it("has huge pages of four, and the same faults", () => {
+    const m = new FaultMachine("v6.12", "arm64", {
+      geometry: TINY,
+      base: 0,
+      config: { mmapMinPage: 0, thp: "always" },
+    });
+    m.map({ start: 4, pages: 8 });
+    m.write(5, 3);
+    const child = m.fork();
+
+    expect(m.k.tables.levelOf(m.ptep(5))).toBe(1);
+    expect(m.told(() => m.write(6, 4)).filter((what) => what.startsWith("start"))).toEqual([
+      "start CLEAR 4..8",
+      "start CLEAR 6..7",
+    ]);
+    expect(m.read(5, child)).toBe(3);
+    expect(m.read(5)).toBe(3);
+    m.reap(child);
+    expect(m.told(() => m.write(5, 9))).toContain("end CLEAR 5..6");
+  });
+});
+
 describe("per-VMA locks", () => {
   it.each([
     ["v6.1", [false, false]],
@@ -247,6 +343,53 @@ describe("get_user_pages", () => {
     expect(pteWrite(m.pte(0))).toBe(false);
   });
 
+  it("FOLL_FORCE breaks sharing of hugetlb since v6.14 and leaves the entry read-only", () => {
+    const forced = (profile: string): boolean => {
+      const m = new FaultMachine(profile, "x86-64");
+      m.map({ start: 0, pages: 512, hugetlb: true });
+      m.write(0, 5);
+      m.protect(0, 512, "r");
+      m.fork();
+      const page = m.gup(0, { write: true, force: true });
+      expect(pteWrite(m.pte(0))).toBe(false);
+      return page >= 0;
+    };
+
+    expect(forced("v6.12")).toBe(false);
+    expect(forced("v6.18")).toBe(true);
+  });
+
+  it("FOLL_SPLIT_PMD splits a huge entry first", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 512 });
+    m.advise(0, VM_HUGEPAGE);
+    m.write(0, 5);
+
+    expect(m.gup(7, { splitPmd: true })).toBe(m.pfn(7));
+    expect(m.k.tables.levelOf(m.ptep(7))).toBe(0);
+  });
+
+  it("up to v5.18 FOLL_FORCE goes by the copy that was made in the call", () => {
+    const m = new FaultMachine("v5.10", "x86-64");
+    m.map({ start: 0, pages: 4, prot: "r" });
+
+    expect(m.gup(0, { write: true, force: true })).toBe(m.pfn(0));
+    expect(pteWrite(m.pte(0))).toBe(false);
+  });
+
+  it("long-term pins hold all pages or none", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 4 });
+    const pages = m.run(pinUserPages(m.k, m.t, BASE, 4));
+    if (typeof pages === "number") throw new Error(`pin: ${pages}`);
+
+    expect(pages.map((page) => m.k.pages.pincount(page))).toEqual([1, 1, 1, 1]);
+    expect(m.run(pinUserPages(m.k, m.t, BASE, 5))).toBe(-EFAULT);
+    expect(pages.map((page) => m.k.pages.pincount(page))).toEqual([1, 1, 1, 1]);
+    m.run(unpinUserPages(m.k, pages));
+    expect(pages.map((page) => m.k.pages.refcount(page))).toEqual([1, 1, 1, 1]);
+  });
+
   it("FOLL_FORCE never writes to a shared file", () => {
     const m = new FaultMachine("v6.12", "x86-64");
     m.map({ start: 0, pages: 4, prot: "r", shared: true, file: m.disk(4) });
@@ -321,6 +464,42 @@ describe("entries that are present to software only", () => {
 
     expect(touched("v6.12")).toEqual(["start EXCLUSIVE 0..1", "end EXCLUSIVE 0..1"]);
     expect(touched("v7.3")).toEqual(["start CLEAR 0..1", "end CLEAR 0..1"]);
+  });
+});
+
+describe("memory that only a device can reach", () => {
+  it("is moved back by its driver, in a range with the driver as owner", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 4 });
+    m.write(0, 5);
+    m.poke(() => {
+      m.k.pages.mark(m.pfn(0), PG_DEVICE);
+      m.k.pages.setPrivate(m.pfn(0), 42);
+    });
+    const device = m.pfn(0);
+    m.setPte(0, mkSwp(SWP_DEVICE_WRITE, device));
+
+    expect(m.told(() => expect(m.read(0)).toBe(5))).toEqual(["start MIGRATE 0..1", "end MIGRATE 0..1"]);
+    expect(m.pfn(0)).not.toBe(device);
+    expect(pteWrite(m.pte(0))).toBe(true);
+  });
+});
+
+describe("a page on its way to another frame", () => {
+  it("keeps the fault waiting until it has arrived", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 4 });
+    m.write(0, 5);
+    const present = m.pte(0);
+    m.setPte(0, mkSwp(SWP_MIGRATION_WRITE, m.pfn(0)));
+    m.k.scheduler.spawn("migration", function* () {
+      yield step("remove_migration_pte", () => {
+        m.setPte(0, present);
+        return 0;
+      });
+    });
+
+    expect(m.read(0)).toBe(5);
   });
 });
 

@@ -68,6 +68,8 @@ export class FaultMachine {
   readonly k: Kernel;
   readonly t: Thread;
   readonly events: KernelEvent[] = [];
+  /** Page that tests call 0. */
+  readonly base: number;
   readonly #timeline: string[] = [];
 
   constructor(
@@ -77,9 +79,11 @@ export class FaultMachine {
       readonly config?: Partial<KernelConfig>;
       readonly geometry?: Geometry;
       readonly subscribe?: boolean;
+      readonly base?: number;
     } = {},
   ) {
-    const { config = {}, geometry = FOUR_LEVEL, subscribe = true } = options;
+    const { config = {}, geometry = FOUR_LEVEL, subscribe = true, base = BASE } = options;
+    this.base = base;
     this.k = new Kernel({
       memory: new Memory(),
       profile: typeof profile === "string" ? kernelProfile(profile) : profile,
@@ -109,7 +113,7 @@ export class FaultMachine {
           this.#timeline.push(`${call.onlyEnd === true ? "only_end" : "end"} ${event} ${range}`);
           break;
         case "change_pte":
-          this.#timeline.push(`change_pte ${call.start / PAGE_SIZE - BASE}`);
+          this.#timeline.push(`change_pte ${call.start / PAGE_SIZE - this.base}`);
           break;
         default:
           break;
@@ -118,10 +122,10 @@ export class FaultMachine {
     k.events.subscribe((event) => {
       this.events.push(event);
       if (event.kind === "tlb-flush" && event.mm === mm) {
-        const range = event.pages === -1 ? "all" : `${event.start - BASE}..${event.end - BASE}`;
+        const range = event.pages === -1 ? "all" : `${event.start - this.base}..${event.end - this.base}`;
         this.#timeline.push(`flush ${range}${event.scope === "local" ? " local" : ""}`);
       } else if (event.kind === "upgrade" && event.mm === mm) {
-        this.#timeline.push(`gain ${event.vpn - BASE}..${event.vpn - BASE + event.pages}`);
+        this.#timeline.push(`gain ${event.vpn - this.base}..${event.vpn - this.base + event.pages}`);
       }
     });
     k.scheduler.observe((_, { label }) => {
@@ -133,7 +137,7 @@ export class FaultMachine {
   }
 
   #bytes(start: number, end: number): string {
-    return end >= 2 ** 63 ? "all" : `${start / PAGE_SIZE - BASE}..${end / PAGE_SIZE - BASE}`;
+    return end >= 2 ** 63 ? "all" : `${start / PAGE_SIZE - this.base}..${end / PAGE_SIZE - this.base}`;
   }
 
   run<R>(path: Path<R>): R {
@@ -172,7 +176,7 @@ export class FaultMachine {
       (noreserve ? MAP_NORESERVE : 0);
     const result = this.run(
       sysMmap(this.k, this.t, {
-        address: (BASE + start) * PAGE_SIZE,
+        address: (this.base + start) * PAGE_SIZE,
         length: pages * PAGE_SIZE,
         prot: PROT[prot],
         flags,
@@ -184,16 +188,16 @@ export class FaultMachine {
   }
 
   protect(start: number, pages: number, prot: keyof typeof PROT): void {
-    this.run(sysMprotect(this.k, this.t, (BASE + start) * PAGE_SIZE, pages * PAGE_SIZE, PROT[prot]));
+    this.run(sysMprotect(this.k, this.t, (this.base + start) * PAGE_SIZE, pages * PAGE_SIZE, PROT[prot]));
   }
 
   unmap(start: number, pages: number): void {
-    this.run(sysMunmap(this.k, this.t, (BASE + start) * PAGE_SIZE, pages * PAGE_SIZE));
+    this.run(sysMunmap(this.k, this.t, (this.base + start) * PAGE_SIZE, pages * PAGE_SIZE));
   }
 
   /** The byte that was read or written, or `SEGV 2`, `BUS 2`. */
   access(page: number, access: Access, value = 0, t: Thread = this.t): number | string {
-    const result = this.run(userAccess(this.k, t, BASE + page, access, value));
+    const result = this.run(userAccess(this.k, t, this.base + page, access, value));
     const signal = decodeSignal(result);
     if (signal === undefined) return result;
     return `${signal.signal === 11 ? "SEGV" : signal.signal === 7 ? "BUS" : "KILL"} ${signal.code}`;
@@ -208,19 +212,20 @@ export class FaultMachine {
   }
 
   kernelRead(page: number): number {
-    return this.run(kernelAccess(this.k, this.t, BASE + page, "read"));
+    return this.run(kernelAccess(this.k, this.t, this.base + page, "read"));
   }
 
   kernelWrite(page: number, value: number): number {
-    return this.run(kernelAccess(this.k, this.t, BASE + page, "write", value));
+    return this.run(kernelAccess(this.k, this.t, this.base + page, "write", value));
   }
 
   /** One page through GUP with mmap_lock held around it. */
   gup(page: number, flags: GupFlags): number {
     const { k, t } = this;
+    const vpn = this.base + page;
     function* locked(): Path<number> {
       yield downRead(k.mms.mmapLock(t.mm));
-      const pfn = yield* getUserPages(k, t.cpu, t.mm, BASE + page, flags);
+      const pfn = yield* getUserPages(k, t.cpu, t.mm, vpn, flags);
       yield upRead(k.mms.mmapLock(t.mm));
       return pfn;
     }
@@ -242,12 +247,12 @@ export class FaultMachine {
   }
 
   vma(page: number): number {
-    return this.k.vmas.lookup(this.k.mms.vmaList(this.t.mm), BASE + page);
+    return this.k.vmas.lookup(this.k.mms.vmaList(this.t.mm), this.base + page);
   }
 
   /** Where the leaf entry of a page lies; 0 for none. */
   ptep(page: number, t: Thread = this.t): number {
-    return this.k.tables.leaf(this.k.mms.pgd(t.mm), BASE + page);
+    return this.k.tables.leaf(this.k.mms.pgd(t.mm), this.base + page);
   }
 
   pte(page: number, t: Thread = this.t): Pte {
@@ -264,7 +269,7 @@ export class FaultMachine {
     const ptep = this.ptep(page, t);
     if (ptep === 0) return 0;
     const span = this.k.tables.span[this.k.tables.levelOf(ptep)]!;
-    return ptePfn(this.k.tables.get(ptep)) + (span > 1 ? (BASE + page) % span : 0);
+    return ptePfn(this.k.tables.get(ptep)) + (span > 1 ? (this.base + page) % span : 0);
   }
 
   /** Does something to memory outside of any task, between two operations. */

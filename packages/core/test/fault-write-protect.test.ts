@@ -9,6 +9,8 @@ import {
   pteWrite,
   UFFD_FEATURE_SIGBUS,
   UFFD_FEATURE_WP_ASYNC,
+  VM_HUGEPAGE,
+  VM_UFFD_MINOR,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
 } from "@mmu-notifier/core";
@@ -215,5 +217,59 @@ describe("userfaultfd", () => {
       if (label.startsWith("up_read")) resolved.setPte(0, resolved.k.pte.mkwrite(pteClearUffdWp(resolved.pte(0))));
     });
     expect(resolved.write(0, 3)).toBe(3);
+  });
+
+  it("a hole of shared memory is missing, a page that is there is not", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 4, shared: true, file: m.shmem(4) });
+    m.write(0, 5);
+    m.advise(0, VM_UFFD_MISSING);
+    m.k.vmas.setUffd(m.vma(0), m.k.uffds.create(UFFD_FEATURE_SIGBUS));
+
+    expect(m.read(0)).toBe(5);
+    expect(m.read(1)).toBe("BUS 2");
+    expect(m.write(2)).toBe("BUS 2");
+  });
+
+  it("minor faults are about pages that are there and not mapped", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    const file = m.shmem(4);
+    m.map({ start: 0, pages: 4, shared: true, file });
+    m.write(0, 5);
+    m.map({ start: 8, pages: 4, shared: true, file });
+    m.advise(8, VM_UFFD_MINOR);
+    m.k.vmas.setUffd(m.vma(8), m.k.uffds.create(UFFD_FEATURE_SIGBUS));
+
+    expect(m.read(8)).toBe("BUS 2");
+    expect(m.read(9)).toBe(0);
+  });
+
+  it("a huge page under asynchronous protection is split for the write", () => {
+    const m = new FaultMachine("v6.12", "x86-64");
+    m.map({ start: 0, pages: 512 });
+    m.advise(0, VM_HUGEPAGE | VM_UFFD_WP);
+    m.write(0, 5);
+    m.k.vmas.setUffd(m.vma(0), m.k.uffds.create(UFFD_FEATURE_WP_ASYNC));
+    m.setPte(0, pteMkuffdWp(m.k.pte.wrprotect(m.pte(0))));
+
+    expect(m.told(() => m.write(3, 8)).filter((what) => what.startsWith("start"))).toEqual(["start CLEAR 0..512"]);
+    expect(pteUffdWp(m.pte(3))).toBe(false);
+    expect(pteUffdWp(m.pte(4))).toBe(true);
+  });
+
+  it("a hugetlb page: SIGBUS, or lifted by the kernel", () => {
+    for (const [features, expected] of [
+      [UFFD_FEATURE_SIGBUS, "BUS 2"],
+      [UFFD_FEATURE_WP_ASYNC, 8],
+    ] as const) {
+      const m = new FaultMachine("v6.12", "x86-64");
+      m.map({ start: 0, pages: 512, hugetlb: true });
+      m.write(0, 5);
+      m.advise(0, VM_UFFD_WP);
+      m.k.vmas.setUffd(m.vma(0), m.k.uffds.create(features));
+      m.setPte(0, pteMkuffdWp(m.k.pte.wrprotect(m.pte(0))));
+
+      expect(m.write(0, 8)).toBe(expected);
+    }
   });
 });

@@ -82,7 +82,12 @@ function* finish(k: Kernel, vmf: VmFault, page: number): Path<number> {
 /** A large folio that lies within VMA and page table is mapped whole: of shmem since v6.11, of any file since v6.18. Inside a step. */
 function wholeFolio(k: Kernel, vmf: VmFault, page: number): boolean {
   const pages = k.pages.pages(page);
-  if (pages === 1 || (vmf.kind !== INODE_SHMEM && !since(k.profile, 6, 18)) || vmf.has(VM_UFFD_MISSING | VM_UFFD_WP) || !since(k.profile, 6, 11))
+  if (
+    pages === 1 ||
+    (vmf.kind !== INODE_SHMEM && !since(k.profile, 6, 18)) ||
+    vmf.has(VM_UFFD_MISSING | VM_UFFD_WP) ||
+    !since(k.profile, 6, 11)
+  )
     return false;
   const before = page - k.pages.head(page);
   const first = vmf.vpn - before;

@@ -108,7 +108,8 @@ function* getPage(k: Kernel, cpu: number, mm: number, vpn: number, flags: GupFla
     }
     if (found !== NO_PAGE && found !== MUST_UNSHARE) return found;
     const asked = faultFlags(flags, found === MUST_UNSHARE) | tried;
-    const direct = !since(k.profile, 6, 5) && (yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0))) !== 0;
+    const direct =
+      !since(k.profile, 6, 5) && (yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0))) !== 0;
     const result = yield* (direct ? hugetlbFaultFromGup : handleMmFault)(k, cpu, vma, vpn, asked);
     if ((result & VM_FAULT_WRITE) !== 0) cowed = true;
     if ((result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0) {
