@@ -10,12 +10,16 @@ import {
   sysMmap,
 } from "@mmu-notifier/core";
 import { createMachine } from "@mmu-notifier/machine";
+import type { AnySecondaryMmuDefinition } from "@mmu-notifier/sdk";
 import driver from "./driver.js";
 
 const PAGE = 0x2_0000_0000;
 
 /** The NPU reads a page of shared memory and then writes it. What became of the write, and what it took. */
-export function upgradeOn(kernel: string): {
+export function upgradeOn(
+  kernel: string,
+  definition: AnySecondaryMmuDefinition = driver,
+): {
   readonly outcome: string;
   readonly faults: number;
   readonly commands: Readonly<Record<string, number>>;
@@ -33,7 +37,7 @@ export function upgradeOn(kernel: string): {
   };
   machine.run(sysMmap(k, process.thread, request));
 
-  const npu = machine.attach(driver, { process, name: "npu0" });
+  const npu = machine.attach(definition, { process, name: "npu0" });
   npu.access(PAGE, "read");
   const { outcome, faults } = npu.access(PAGE, "write", 7);
   return { outcome: outcome.kind, faults, commands: npu.report().commands };
