@@ -7,7 +7,6 @@ const DISK = 4;
 const I_MMAP_LOCK = 5;
 const SEALS = 6;
 const LINKS = 7;
-const RESERVED_HUGE = 8;
 const INODE_STRIDE = 10;
 
 const INODE = 1;
@@ -117,15 +116,6 @@ export class Files {
 
   setSeals(inode: number, seals: number): void {
     this.inodes.i32[inode * INODE_STRIDE + SEALS] = seals;
-  }
-
-  /** Huge pages of a hugetlbfs inode that shared mappings reserved and nobody has faulted in yet. */
-  reservedHuge(inode: number): number {
-    return this.#inode(inode, RESERVED_HUGE);
-  }
-
-  setReservedHuge(inode: number, pages: number): void {
-    this.inodes.i32[inode * INODE_STRIDE + RESERVED_HUGE] = pages;
   }
 
   iMmapLock(inode: number): Lock {

@@ -24,7 +24,15 @@ export function hugetlbChangeProtection(
   return call("hugetlb_change_protection", protect(k, cpu, mm, vma, start, end, change));
 }
 
-function* protect(k: Kernel, cpu: number, mm: number, vma: number, start: number, end: number, change: ChangeProtection): Path<number> {
+function* protect(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vma: number,
+  start: number,
+  end: number,
+  change: ChangeProtection,
+): Path<number> {
   const tlb = yield* hugetlbGather(k, cpu, mm);
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_VMA" } as const;
   yield* k.bus.invalidateRangeStart(range);
@@ -58,7 +66,9 @@ function* protect(k: Kernel, cpu: number, mm: number, vma: number, start: number
 
 function changeOne(k: Kernel, vma: number, ptep: Ptep, change: ChangeProtection): number {
   const before = k.tables.get(ptep);
-  const after = ptePresent(before) ? changedEntry(k, before, { ...change, tryChangeWritable: false }) : changedNonPresent(k, vma, before, change);
+  const after = ptePresent(before)
+    ? changedEntry(k, before, { ...change, tryChangeWritable: false })
+    : changedNonPresent(k, vma, before, change);
   if (after !== before) k.tables.set(ptep, after);
   if (ptePresent(before)) return WAS_PRESENT;
   return after === before ? 0 : CHANGED;

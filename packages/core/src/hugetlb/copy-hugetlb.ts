@@ -1,12 +1,26 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
-import { lockBoth, unlockBoth } from "../lifecycle/copy-page-range.js";
+import { lockBoth, unlockBoth } from "../lifecycle/lock-both.js";
 import { needsCowForDma } from "../lifecycle/copy-entry.js";
 import { PG_ANON, PG_HUGETLB } from "../page.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import { PMD_LEVEL, type Ptep } from "../page-table.js";
-import { isPteMarker, mkSwp, PTE_HUGE, PTE_UFFD_WP, mkPte, type Pte, pteClearUffdWp, pteMkold, pteNone, ptePfn, ptePresent, SWP_MIGRATION_READ, swpOffset } from "../pte.js";
+import {
+  isPteMarker,
+  mkSwp,
+  PTE_HUGE,
+  PTE_UFFD_WP,
+  mkPte,
+  type Pte,
+  pteClearUffdWp,
+  pteMkold,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  SWP_MIGRATION_READ,
+  swpOffset,
+} from "../pte.js";
 import { folioAddRmapEntire } from "../rmap/rmap.js";
 import { isCowMapping, VM_UFFD_WP } from "../vma.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
@@ -36,13 +50,15 @@ function* copy(k: Kernel, dst: number, src: number): Path {
     const present = yield step("huge_pte_none", () => (pteNone(k.tables.get(from)) ? 0 : 1));
     if (present === 0) continue;
     const to = yield step("huge_pte_alloc", () => k.tables.findOrCreate(k.mms.pgd(child), PMD_LEVEL, vpn));
-    for (let spare = 0; ; ) {
+    for (let spare = 0; ;) {
       yield* lockBoth(k, to, from);
       const page = spare;
       const result = yield step("copy_hugetlb_page", () => copyOne(k, dst, src, to, from, cow, page));
       yield* unlockBoth(k, to, from);
       if (result === DONE) break;
-      spare = yield step("alloc_hugetlb_folio", () => (k.hugetlb.take(false) ? k.pages.alloc(hugeOrder(k), PG_HUGETLB) : 0));
+      spare = yield step("alloc_hugetlb_folio", () =>
+        k.hugetlb.take(false) ? k.pages.alloc(hugeOrder(k), PG_HUGETLB) : 0,
+      );
       if (spare === 0) break;
     }
   }
@@ -73,7 +89,10 @@ function copyOne(k: Kernel, dst: number, src: number, to: Ptep, from: Ptep, cow:
       k.pages.setMapping(spare, k.vmas.anonVma(dst));
       k.pages.setAnonExclusive(spare, true);
       folioAddRmapEntire(k, spare);
-      k.tables.set(to, k.pte.maybeMkwrite(k.pte.mkdirty(mkPte(spare, vmPageProtOf(k, dst))), k.vmas.flags(dst)) | PTE_HUGE);
+      k.tables.set(
+        to,
+        k.pte.maybeMkwrite(k.pte.mkdirty(mkPte(spare, vmPageProtOf(k, dst))), k.vmas.flags(dst)) | PTE_HUGE,
+      );
       return DONE;
     }
     k.pages.setAnonExclusive(pfn, false);

@@ -7,7 +7,14 @@ import { flushTlbRange } from "../tlb/flush.js";
 import { hugetlbGather } from "./hugetlb-gather.js";
 
 /** move_hugetlb_page_tables(): moves the huge entries of a range; announced as CLEAR and flushed before the end. */
-export function moveHugetlbPageTables(k: Kernel, cpu: number, vma: number, oldStart: number, newStart: number, pages: number): Path {
+export function moveHugetlbPageTables(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  oldStart: number,
+  newStart: number,
+  pages: number,
+): Path {
   return call("move_hugetlb_page_tables", move(k, cpu, vma, oldStart, newStart, pages));
 }
 
@@ -27,7 +34,9 @@ function* move(k: Kernel, cpu: number, vma: number, oldStart: number, newStart: 
       return ptep === 0 || pteNone(k.tables.get(ptep)) ? 0 : ptep;
     });
     if (oldp === 0) continue;
-    const newp = yield step("huge_pte_alloc", () => k.tables.findOrCreate(k.mms.pgd(mm), PMD_LEVEL, vpn - oldStart + newStart));
+    const newp = yield step("huge_pte_alloc", () =>
+      k.tables.findOrCreate(k.mms.pgd(mm), PMD_LEVEL, vpn - oldStart + newStart),
+    );
     const first = k.tables.tableOf(newp);
     const second = k.tables.tableOf(oldp);
     yield spinLock(k.tables.ptl(first));

@@ -40,7 +40,7 @@ import { vmPageProtOf } from "../fault/vm-page-prot.js";
 /** The child has the entry. */
 export const COPIED = 0;
 /** The child got a page of its own, the one that was passed. */
-export const USED_SPARE = 1;
+const USED_SPARE = 1;
 /** The page is pinned and none was passed for a copy. */
 export const NEEDS_PAGE = 2;
 /** The huge page is pinned. */
@@ -52,7 +52,15 @@ export function needsCowForDma(k: Kernel, src: number, pfn: number): boolean {
 }
 
 /** copy_present_pte(), copy_nonpresent_pte(): one entry of the parent into the child, both locked. Inside a step. */
-export function copyEntry(k: Kernel, dst: number, src: number, to: Ptep, from: Ptep, vpn: number, spare: number): number {
+export function copyEntry(
+  k: Kernel,
+  dst: number,
+  src: number,
+  to: Ptep,
+  from: Ptep,
+  vpn: number,
+  spare: number,
+): number {
   const pte = k.tables.get(from);
   if (!ptePresent(pte)) {
     copyNonPresent(k, dst, to, from, pte);

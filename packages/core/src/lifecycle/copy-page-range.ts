@@ -1,4 +1,4 @@
-import { call, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
+import { call, type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { copyHugetlbPageRange } from "../hugetlb/copy-hugetlb.js";
@@ -10,6 +10,7 @@ import { contpteTryUnfoldPartial } from "../tlb/contpte.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { isCowMapping, VM_HUGETLB, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP, VM_UFFD_WP } from "../vma.js";
 import { COPIED, copyEntry, copyHugeEntry, NEEDS_PAGE, NEEDS_SPLIT } from "./copy-entry.js";
+import { lockBoth, unlockBoth } from "./lock-both.js";
 
 const NONE_LEFT = -1;
 const PMD_TABLE = 1;
@@ -44,7 +45,7 @@ function* copy(k: Kernel, cpu: number, dst: number, src: number): Path {
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_PAGE" } as const;
   if (cow) yield* k.bus.invalidateRangeStart(range);
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("pmd_none_or_clear_bad", () => nextPopulatedBlock(k, mm, from, end));
     if (at >= end) break;
@@ -62,7 +63,15 @@ function* copy(k: Kernel, cpu: number, dst: number, src: number): Path {
 }
 
 /** copy_huge_pmd(): false when the entry had to be split, because its pages are pinned, and is to be copied one by one. */
-function* copyHugePmd(k: Kernel, cpu: number, mm: number, child: number, dst: number, src: number, vpn: number): Path<boolean> {
+function* copyHugePmd(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  child: number,
+  dst: number,
+  src: number,
+  vpn: number,
+): Path<boolean> {
   const from = yield step("pmd_offset", () => k.tables.find(k.mms.pgd(mm), PMD_LEVEL, vpn));
   const to = yield step("pmd_alloc", () => k.tables.findOrCreate(k.mms.pgd(child), PMD_LEVEL, vpn));
   yield* lockBoth(k, to, from);
@@ -85,7 +94,7 @@ function* copyPteRange(
   end: number,
 ): Path {
   let spare = 0;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const to = yield step("pte_alloc_map_lock", () => k.tables.findOrCreate(k.mms.pgd(child), PTE_LEVEL, start));
     const from = yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start));
     if (from === 0) return;
@@ -95,7 +104,9 @@ function* copyPteRange(
     while (at < end && !wantsPage) {
       const first = at;
       const page = spare;
-      const result = yield step("copy_present_pte", () => copyNext(k, dst, src, to + (first - start), from + (first - start), first, end - first, page));
+      const result = yield step("copy_present_pte", () =>
+        copyNext(k, dst, src, to + (first - start), from + (first - start), first, end - first, page),
+      );
       if (result === NONE_LEFT) {
         at = end;
         break;
@@ -120,20 +131,19 @@ function* copyPteRange(
 }
 
 /** Copies the next entry that is not none: its distance, and what became of it. */
-function copyNext(k: Kernel, dst: number, src: number, to: Ptep, from: Ptep, vpn: number, count: number, spare: number): number {
+function copyNext(
+  k: Kernel,
+  dst: number,
+  src: number,
+  to: Ptep,
+  from: Ptep,
+  vpn: number,
+  count: number,
+  spare: number,
+): number {
   for (let i = 0; i < count; i++) {
     if (pteNone(k.tables.get(from + i))) continue;
     return copyEntry(k, dst, src, to + i, from + i, vpn + i, spare) * count + i;
   }
   return NONE_LEFT;
-}
-
-export function* lockBoth(k: Kernel, to: Ptep, from: Ptep): Path {
-  yield spinLock(k.tables.ptl(k.tables.tableOf(to)));
-  yield spinLock(k.tables.ptl(k.tables.tableOf(from)), 1);
-}
-
-export function* unlockBoth(k: Kernel, to: Ptep, from: Ptep): Path {
-  yield spinUnlock(k.tables.ptl(k.tables.tableOf(from)));
-  yield spinUnlock(k.tables.ptl(k.tables.tableOf(to)));
 }

@@ -29,7 +29,7 @@ export function mmHandle(k: Kernel, mm: number): MmHandle {
  *
  * @returns 0, or -EINTR when a signal came
  */
-export function* takeAllLocks(k: Kernel, mm: number): Path<number> {
+function* takeAllLocks(k: Kernel, mm: number): Path<number> {
   yield mutexLock(k.mmAllLocksMutex);
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(mm));
   const count = yield step("mm->map_count", () => k.vmas.count(list));
@@ -42,14 +42,14 @@ export function* takeAllLocks(k: Kernel, mm: number): Path<number> {
     yield* vmaStartWrite(k, vma);
   }
   for (const hugetlb of [true, false]) {
-    for (let inode = 0; ; ) {
+    for (let inode = 0; ;) {
       const after = inode;
       inode = yield step("vm_lock_mapping", () => nextInode(k, list, after, hugetlb));
       if (inode === 0) break;
       yield downWrite(k.files.iMmapLock(inode), 1);
     }
   }
-  for (let root = 0; ; ) {
+  for (let root = 0; ;) {
     const after = root;
     root = yield step("vm_lock_anon_vma", () => nextAnonRoot(k, list, after));
     if (root === 0) return 0;
@@ -58,16 +58,16 @@ export function* takeAllLocks(k: Kernel, mm: number): Path<number> {
 }
 
 /** mm_drop_all_locks(). */
-export function* dropAllLocks(k: Kernel, mm: number): Path {
+function* dropAllLocks(k: Kernel, mm: number): Path {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(mm));
-  for (let root = 0; ; ) {
+  for (let root = 0; ;) {
     const after = root;
     root = yield step("vm_unlock_anon_vma", () => nextAnonRoot(k, list, after));
     if (root === 0) break;
     yield upWrite(k.anonVmas.lockOfRoot(root));
   }
   for (const hugetlb of [false, true]) {
-    for (let inode = 0; ; ) {
+    for (let inode = 0; ;) {
       const after = inode;
       inode = yield step("vm_unlock_mapping", () => nextInode(k, list, after, hugetlb));
       if (inode === 0) break;

@@ -42,7 +42,14 @@ const REFUSED = -1;
 const KSM_NEVER = VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB;
 
 /** madvise_vma_behavior() of the advices that only change vm_flags: [start, end) of `vma`, mmap_lock held for writing. 0 or -errno. */
-export function* adviseFlags(k: Kernel, cpu: number, vma: number, start: number, end: number, advice: number): Path<number> {
+export function* adviseFlags(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  advice: number,
+): Path<number> {
   const old = (yield step("vma->vm_flags", () => k.vmas.flags(vma))) | 0;
   const wanted = yield step("madvise_vma_behavior", () => {
     const flags = newFlags(k, vma, old, advice);
@@ -58,7 +65,14 @@ export function* adviseFlags(k: Kernel, cpu: number, vma: number, start: number,
 }
 
 /** madvise_update_vma(): nothing at all happens when the flags stay the same. */
-export function* madviseUpdateVma(k: Kernel, cpu: number, vma: number, start: number, end: number, flags: number): Path<number> {
+export function* madviseUpdateVma(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  flags: number,
+): Path<number> {
   const shape = yield* vmaShape(k, vma);
   if (shape.flags === flags) return 0;
   const changed = yield* vmaModify(k, cpu, vma, start, end, { ...shape, flags });
@@ -83,7 +97,9 @@ function newFlags(k: Kernel, vma: number, old: number, advice: number): number |
     case MADV_DONTFORK:
       return old | VM_DONTCOPY;
     case MADV_DOFORK:
-      return (old & VM_IO) !== 0 || ((old & VM_SPECIAL) !== 0 && (old & VM_HUGETLB) === 0 && since(k.profile, 6, 12)) ? undefined : old & ~VM_DONTCOPY;
+      return (old & VM_IO) !== 0 || ((old & VM_SPECIAL) !== 0 && (old & VM_HUGETLB) === 0 && since(k.profile, 6, 12))
+        ? undefined
+        : old & ~VM_DONTCOPY;
     case MADV_WIPEONFORK:
       return k.vmas.file(vma) !== 0 || (old & VM_SHARED) !== 0 ? undefined : old | VM_WIPEONFORK;
     case MADV_KEEPONFORK:

@@ -5,9 +5,32 @@ import { PAGE_SIZE } from "../geometry.js";
 import { hugeBase, isHugeZeroPmd } from "../huge/huge-zero.js";
 import { splitFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
-import { PG_ANON, PG_DIRTY, PG_LAZYFREE, PG_LOCKED, PG_REFERENCED, PG_SWAPBACKED, PG_SWAPCACHE, PG_ACTIVE } from "../page.js";
+import {
+  PG_ANON,
+  PG_DIRTY,
+  PG_LAZYFREE,
+  PG_LOCKED,
+  PG_REFERENCED,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  PG_ACTIVE,
+} from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { isSwapPte, pteHugeLeaf, pteMkold, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, pteYoung, SWP_HWPOISON, SWP_MARKER_POISONED, SWP_SWAP, swpType } from "../pte.js";
+import {
+  isSwapPte,
+  pteHugeLeaf,
+  pteMkold,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  pteYoung,
+  SWP_HWPOISON,
+  SWP_MARKER_POISONED,
+  SWP_SWAP,
+  swpType,
+} from "../pte.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { contpteTryUnfold } from "../tlb/contpte.js";
@@ -21,11 +44,25 @@ const SPLIT = 2;
 const KINDS = 4;
 
 /** madvise_free_single_vma(): anonymous pages get clean, old and droppable; the write right stays. 0 or -errno. */
-export function madviseFree(k: Kernel, cpu: number, vma: number, start: number, end: number, batch?: MmuGather): Path<number> {
+export function madviseFree(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  batch?: MmuGather,
+): Path<number> {
   return call("madvise_free_single_vma", free(k, cpu, vma, start, end, batch));
 }
 
-function* free(k: Kernel, cpu: number, vma: number, start: number, end: number, batch: MmuGather | undefined): Path<number> {
+function* free(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  batch: MmuGather | undefined,
+): Path<number> {
   const anon = yield step("vma_is_anonymous", () => (k.vmas.file(vma) === 0 ? 1 : 0));
   if (anon === 0) return -EINVAL;
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
@@ -33,7 +70,7 @@ function* free(k: Kernel, cpu: number, vma: number, start: number, end: number, 
   const tlb = batch ?? (yield* tlbGatherMmu(k, cpu, mm));
   yield* k.bus.invalidateRangeStart(range);
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("pmd_none", () => nextPopulatedBlock(k, mm, from, end));
     if (at >= end) break;
@@ -82,7 +119,9 @@ function* freeHugePmd(k: Kernel, cpu: number, tlb: MmuGather, start: number, end
   });
   const pfn = Math.floor(what / KINDS);
   if (what > 0 && what % KINDS === CHANGE) {
-    const used = yield step("pmd_young || pmd_dirty", () => (pteYoung(k.tables.get(pmdp)) || k.pte.dirty(k.tables.get(pmdp)) ? 1 : 0));
+    const used = yield step("pmd_young || pmd_dirty", () =>
+      pteYoung(k.tables.get(pmdp)) || k.pte.dirty(k.tables.get(pmdp)) ? 1 : 0,
+    );
     if (used !== 0) {
       const before = yield* pmdpInvalidate(k, cpu, mm, start, pmdp);
       yield setPteAt(k, mm, start, pmdp, k.pte.mkclean(pteMkold(before)));
@@ -114,7 +153,7 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
   const ptl = k.tables.ptl(k.tables.tableOf(first));
   yield spinLock(ptl);
   yield* flushTlbBatchedPending(k, cpu, mm);
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const result = yield step("madvise_free_pte_range", () => nextFreed(k, first - start, from, end));
     if (result === NONE_LEFT) break;

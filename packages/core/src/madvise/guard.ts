@@ -22,7 +22,14 @@ function validGuardVma(k: Kernel, vma: number, allowLocked: boolean): boolean {
 }
 
 /** madvise_guard_install(): every entry of pages [start, end) becomes a guard marker; what is mapped is zapped first. 0 or -errno. */
-export function* madviseGuardInstall(k: Kernel, cpu: number, mm: number, vma: number, start: number, end: number): Path<number> {
+export function* madviseGuardInstall(
+  k: Kernel,
+  cpu: number,
+  mm: number,
+  vma: number,
+  start: number,
+  end: number,
+): Path<number> {
   const valid = yield step("is_valid_guard_vma", () => (validGuardVma(k, vma, false) ? 1 : 0));
   if (valid === 0) return -EINVAL;
   // Fork has to copy the markers: older kernels copy what has an anon_vma, newer ones what has the flag.
@@ -42,7 +49,7 @@ export function* madviseGuardInstall(k: Kernel, cpu: number, mm: number, vma: nu
 /** The page-table walk that puts markers into empty entries; stops at the first one that maps something. */
 function* installMarkers(k: Kernel, mm: number, start: number, end: number): Path<number> {
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const next = Math.min(end, at - (at % span) + span);
     const ptep = yield step("pte_alloc", () => k.tables.findOrCreate(k.mms.pgd(mm), PTE_LEVEL, from));
@@ -70,7 +77,7 @@ export function* madviseGuardRemove(k: Kernel, mm: number, vma: number, start: n
   const valid = yield step("is_valid_guard_vma", () => (validGuardVma(k, vma, true) ? 1 : 0));
   if (valid === 0) return -EINVAL;
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("pmd_none", () => nextPopulatedBlock(k, mm, from, end));
     if (at >= end) break;

@@ -11,7 +11,17 @@ import { madvisePageout } from "../reclaim/madvise-pageout.js";
 import { afterLeaf } from "../syscalls/populate.js";
 import type { Thread } from "../thread.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
-import { VM_IO, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_PFNMAP, VM_READ, VM_SEALED, VM_SHARED, VM_WRITE } from "../vma.js";
+import {
+  VM_IO,
+  VM_LOCKED,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SEALED,
+  VM_SHARED,
+  VM_WRITE,
+} from "../vma.js";
 import { mmapWriteLock, mmapWriteUnlock } from "../vma/vma-lock.js";
 import { adviseFlags } from "./advise-flags.js";
 import {
@@ -88,13 +98,24 @@ function* madvise(k: Kernel, t: Thread, start: number, length: number, advice: n
  * @param ranges start and length of each, in bytes
  * @returns bytes advised, or -errno when the first range failed
  */
-export function sysProcessMadvise(k: Kernel, t: Thread, ranges: readonly (readonly [start: number, length: number])[], advice: number): Path<number> {
+export function sysProcessMadvise(
+  k: Kernel,
+  t: Thread,
+  ranges: readonly (readonly [start: number, length: number])[],
+  advice: number,
+): Path<number> {
   return call("process_madvise", processMadvise(k, t, ranges, advice));
 }
 
-function* processMadvise(k: Kernel, t: Thread, ranges: readonly (readonly [number, number])[], advice: number): Path<number> {
+function* processMadvise(
+  k: Kernel,
+  t: Thread,
+  ranges: readonly (readonly [number, number])[],
+  advice: number,
+): Path<number> {
   if (adviceSince(advice) === undefined || !since(k.profile, ...adviceSince(advice)!)) return -EINVAL;
-  const remote = advice === MADV_COLD || advice === MADV_PAGEOUT || advice === MADV_WILLNEED || advice === MADV_COLLAPSE;
+  const remote =
+    advice === MADV_COLD || advice === MADV_PAGEOUT || advice === MADV_WILLNEED || advice === MADV_COLLAPSE;
   if (!remote && !since(k.profile, 6, 13)) return -EINVAL;
   yield* lock(k, t.mm, advice);
   const tlb = batchesFlushes(k, advice) ? yield* tlbGatherMmu(k, t.cpu, t.mm) : undefined;
@@ -114,11 +135,18 @@ function* processMadvise(k: Kernel, t: Thread, ranges: readonly (readonly [numbe
 
 /** madvise_batch_tlb_flush(): one flush for all VMAs and ranges of a call, since v6.16. */
 function batchesFlushes(k: Kernel, advice: number): boolean {
-  return since(k.profile, 6, 16) && (advice === MADV_DONTNEED || advice === MADV_DONTNEED_LOCKED || advice === MADV_FREE);
+  return (
+    since(k.profile, 6, 16) && (advice === MADV_DONTNEED || advice === MADV_DONTNEED_LOCKED || advice === MADV_FREE)
+  );
 }
 
 /** Pages to advise, or what the call returns at once. */
-function checkRange(k: Kernel, start: number, length: number, advice: number): number | { readonly from: number; readonly to: number } {
+function checkRange(
+  k: Kernel,
+  start: number,
+  length: number,
+  advice: number,
+): number | { readonly from: number; readonly to: number } {
   const known = adviceSince(advice);
   if (known === undefined || !since(k.profile, ...known)) return -EINVAL;
   if (start % PAGE_SIZE !== 0) return -EINVAL;
@@ -138,16 +166,31 @@ function* unlock(k: Kernel, mm: number, advice: number): Path {
   else yield* mmapWriteUnlock(k, mm);
 }
 
-function* doBehavior(k: Kernel, t: Thread, from: number, to: number, advice: number, tlb: MmuGather | undefined): Path<number> {
-  if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) return yield* madvisePopulate(k, t, from, to, advice === MADV_POPULATE_WRITE);
+function* doBehavior(
+  k: Kernel,
+  t: Thread,
+  from: number,
+  to: number,
+  advice: number,
+  tlb: MmuGather | undefined,
+): Path<number> {
+  if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE)
+    return yield* madvisePopulate(k, t, from, to, advice === MADV_POPULATE_WRITE);
   return yield* call("madvise_walk_vmas", walkVmas(k, t, from, to, advice, tlb));
 }
 
 /** madvise_walk_vmas(): VMA after VMA, each clipped to the range. */
-function* walkVmas(k: Kernel, t: Thread, from: number, to: number, advice: number, tlb: MmuGather | undefined): Path<number> {
+function* walkVmas(
+  k: Kernel,
+  t: Thread,
+  from: number,
+  to: number,
+  advice: number,
+  tlb: MmuGather | undefined,
+): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
   let unmapped = 0;
-  for (let at = from; at < to; ) {
+  for (let at = from; at < to;) {
     const here = at;
     const vma = yield step("find_vma_prev", () => k.vmas.findIntersection(list, here, to));
     if (vma === 0) return -ENOMEM;
@@ -162,7 +205,15 @@ function* walkVmas(k: Kernel, t: Thread, from: number, to: number, advice: numbe
 }
 
 /** madvise_vma_behavior(). */
-function* behave(k: Kernel, t: Thread, vma: number, start: number, end: number, advice: number, tlb: MmuGather | undefined): Path<number> {
+function* behave(
+  k: Kernel,
+  t: Thread,
+  vma: number,
+  start: number,
+  end: number,
+  advice: number,
+  tlb: MmuGather | undefined,
+): Path<number> {
   const permitted = yield step("can_madvise_modify", () => (mayModify(k, vma, advice) ? 1 : 0));
   if (permitted === 0) return -EPERM;
   const { cpu, mm } = t;
@@ -217,7 +268,7 @@ function* madviseRemove(k: Kernel, t: Thread, vma: number, start: number, end: n
 /** madvise_populate(): prefaults the range for reading or writing; stops at the first page that does not come. */
 function* madvisePopulate(k: Kernel, t: Thread, from: number, to: number, write: boolean): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let vpn = from; vpn < to; ) {
+  for (let vpn = from; vpn < to;) {
     const here = vpn;
     const error = yield step("check_vma_flags", () => {
       const vma = k.vmas.lookup(list, here);

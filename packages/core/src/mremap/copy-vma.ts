@@ -19,7 +19,14 @@ export interface CopiedVma {
  * copy_vma(): a VMA over `pages` pages from page `newStart` with what `vma` has from page `oldStart` on; a neighbour there grows
  * if it fits. mmap_lock held for writing, the place is free.
  */
-export function* copyVma(k: Kernel, cpu: number, vma: number, oldStart: number, newStart: number, pages: number): Path<CopiedVma> {
+export function* copyVma(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  oldStart: number,
+  newStart: number,
+  pages: number,
+): Path<CopiedVma> {
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const file = yield step("vma->vm_file", () => k.vmas.file(vma));
   const anonVma = yield step("vma->anon_vma", () => k.vmas.anonVma(vma));
@@ -30,7 +37,9 @@ export function* copyVma(k: Kernel, cpu: number, vma: number, oldStart: number, 
   const range = { ...shape, start: newStart, end: newStart + pages, pgoff, file, anonVma, copiedFrom: vma };
   const merged = yield* vmaMergeNewRange(k, cpu, mm, range);
   if (merged !== 0) {
-    const self = yield step("vma_start in new_vma", () => (k.vmas.start(merged) <= oldStart && oldStart < k.vmas.end(merged) ? 1 : 0));
+    const self = yield step("vma_start in new_vma", () =>
+      k.vmas.start(merged) <= oldStart && oldStart < k.vmas.end(merged) ? 1 : 0,
+    );
     const from = self !== 0 ? merged : vma;
     const locks = yield step("need_rmap_locks", () => (k.vmas.pgoff(merged) <= k.vmas.pgoff(from) ? 1 : 0));
     return { to: merged, from, needRmapLocks: locks !== 0 };

@@ -54,7 +54,16 @@ export function movePageTables(
   return call("move_page_tables", moveAll(k, cpu, from, to, oldStart, newStart, pages, needRmapLocks));
 }
 
-function* moveAll(k: Kernel, cpu: number, from: number, to: number, oldStart: number, newStart: number, pages: number, needRmapLocks: boolean): Path {
+function* moveAll(
+  k: Kernel,
+  cpu: number,
+  from: number,
+  to: number,
+  oldStart: number,
+  newStart: number,
+  pages: number,
+  needRmapLocks: boolean,
+): Path {
   if (pages === 0) return;
   const hugetlb = yield step("is_vm_hugetlb_page", () => (k.vmas.has(from, VM_HUGETLB) ? 1 : 0));
   if (hugetlb !== 0) {
@@ -69,7 +78,7 @@ function* moveAll(k: Kernel, cpu: number, from: number, to: number, oldStart: nu
   const range = { mm, start: (oldStart - slack) * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_UNMAP" } as const;
   yield* k.bus.invalidateRangeStart(range);
   const shift = newStart - oldStart;
-  for (let at = oldStart - slack; at < end; ) at += yield* moveExtent(move, at, at + shift, end);
+  for (let at = oldStart - slack; at < end;) at += yield* moveExtent(move, at, at + shift, end);
   yield* k.bus.invalidateRangeEnd(range);
 }
 
@@ -82,7 +91,9 @@ function realignment(k: Kernel, from: number, to: number, oldStart: number, newS
 }
 
 function canAlignDown(k: Kernel, vma: number, start: number, slack: number): boolean {
-  return k.vmas.start(vma) === start && k.vmas.findIntersection(k.mms.vmaList(k.vmas.mm(vma)), start - slack, start) === 0;
+  return (
+    k.vmas.start(vma) === start && k.vmas.findIntersection(k.mms.vmaList(k.vmas.mm(vma)), start - slack, start) === 0
+  );
 }
 
 /** get_extent(): pages up to the next border of blocks of `span` pages at either place. */
@@ -191,7 +202,8 @@ function* moveHugePmd(move: Move, oldAt: number, newAt: number): Path<boolean> {
 function movedEntry({ k, clearUffdWp }: Move, pte: Pte): Pte {
   let entry = pte;
   if (clearUffdWp) entry &= ~PTE_UFFD_WP;
-  const tracked = k.config.softDirty && k.arch.softDirty && (ptePresent(entry) || (isSwapPte(entry) && !isPteMarker(entry)));
+  const tracked =
+    k.config.softDirty && k.arch.softDirty && (ptePresent(entry) || (isSwapPte(entry) && !isPteMarker(entry)));
   return tracked ? entry | PTE_SOFT_DIRTY : entry;
 }
 
@@ -208,7 +220,7 @@ function* movePtes(move: Move, oldAt: number, newAt: number, extent: number): Pa
     yield* lockBoth(k, oldp, newp);
     yield* flushTlbBatchedPending(k, cpu, mm);
     let present = false;
-    for (let i = 0; i < extent; ) {
+    for (let i = 0; i < extent;) {
       const first = i;
       const next = yield step("move_ptes", () => {
         for (let at = first; at < extent; at++) if (!pteNone(k.tables.get(oldp + at))) return at;

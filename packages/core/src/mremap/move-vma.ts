@@ -40,13 +40,24 @@ export function moveVma(
   return call("move_vma", move(k, t, vma, start, oldPages, newPages, to, dontUnmap));
 }
 
-function* move(k: Kernel, t: Thread, vma: number, start: number, oldPages: number, newPages: number, to: number, dontUnmap: boolean): Path<number> {
+function* move(
+  k: Kernel,
+  t: Thread,
+  vma: number,
+  start: number,
+  oldPages: number,
+  newPages: number,
+  to: number,
+  dontUnmap: boolean,
+): Path<number> {
   const { cpu, mm } = t;
   const error = yield step("prep_move_vma", () => {
     if (k.vmas.count(k.mms.vmaList(mm)) >= k.config.maxMapCount - MOVE_MAPS) return -ENOMEM;
     if (!k.vmas.has(vma, VM_HUGETLB)) return 0;
     const span = k.tables.hugePages;
-    const cuts = (k.vmas.start(vma) !== start && start % span !== 0) || (k.vmas.end(vma) !== start + oldPages && (start + oldPages) % span !== 0);
+    const cuts =
+      (k.vmas.start(vma) !== start && start % span !== 0) ||
+      (k.vmas.end(vma) !== start + oldPages && (start + oldPages) % span !== 0);
     return cuts ? -EINVAL : 0;
   });
   if (error !== 0) return error;

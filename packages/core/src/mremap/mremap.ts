@@ -37,15 +37,36 @@ const POPULATE = 2 ** 50;
  * @param newAddress for MREMAP_FIXED
  * @returns first byte of the mapping, or -errno
  */
-export function sysMremap(k: Kernel, t: Thread, address: number, oldLength: number, newLength: number, flags: number, newAddress = 0): Path<number> {
+export function sysMremap(
+  k: Kernel,
+  t: Thread,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  newAddress = 0,
+): Path<number> {
   return call("mremap", mremap(k, t, address, oldLength, newLength, flags, newAddress));
 }
 
-function* mremap(k: Kernel, t: Thread, address: number, oldLength: number, newLength: number, flags: number, newAddress: number): Path<number> {
+function* mremap(
+  k: Kernel,
+  t: Thread,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  newAddress: number,
+): Path<number> {
   const oldPages = Math.ceil(oldLength / PAGE_SIZE);
   const newPages = Math.ceil(newLength / PAGE_SIZE);
   const places = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0;
-  if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 || address % PAGE_SIZE !== 0 || newPages === 0) return -EINVAL;
+  if (
+    (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 ||
+    address % PAGE_SIZE !== 0 ||
+    newPages === 0
+  )
+    return -EINVAL;
   if (places && (flags & MREMAP_MAYMOVE) === 0) return -EINVAL;
   if ((flags & MREMAP_DONTUNMAP) !== 0 && oldPages !== newPages) return -EINVAL;
   const remap: Remap = { start: address / PAGE_SIZE, oldPages, newPages, flags, to: newAddress / PAGE_SIZE };
@@ -74,8 +95,11 @@ function wrongPlace(k: Kernel, { start, oldPages, newPages, flags, to }: Remap, 
 
 function* remapLocked(k: Kernel, t: Thread, remap: Remap, newAddress: number, places: boolean): Path<number> {
   const { flags, oldPages, newPages } = remap;
-  const full = places ? yield step("map_count", () => (k.vmas.count(k.mms.vmaList(t.mm)) + 2 >= k.config.maxMapCount - 3 ? -ENOMEM : 0)) : 0;
-  if (since(k.profile, 6, 17) && full === 0 && (flags & MREMAP_FIXED) !== 0 && oldPages === newPages) return yield* remapMove(k, t, remap);
+  const full = places
+    ? yield step("map_count", () => (k.vmas.count(k.mms.vmaList(t.mm)) + 2 >= k.config.maxMapCount - 3 ? -ENOMEM : 0))
+    : 0;
+  if (since(k.profile, 6, 17) && full === 0 && (flags & MREMAP_FIXED) !== 0 && oldPages === newPages)
+    return yield* remapMove(k, t, remap);
   const vma = yield step("vma_lookup", () => k.vmas.lookup(k.mms.vmaList(t.mm), remap.start));
   if (!since(k.profile, 6, 16)) return yield* remapOld(k, t, vma, remap, newAddress, places, full);
   if (full !== 0) return full;
@@ -94,7 +118,7 @@ function* remapMove(k: Kernel, t: Thread, remap: Remap): Path<number> {
   let result = -EFAULT;
   let target = remap.to;
   let lastEnd = -1;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const here = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.findIntersection(list, here, end));
     if (vma === 0) break;
@@ -124,7 +148,9 @@ function* remapMove(k: Kernel, t: Thread, remap: Remap): Path<number> {
 /** align_hugetlb(): whole huge pages, no growth; the remap with rounded lengths, or -errno. */
 function* alignHugetlb(k: Kernel, vma: number, remap: Remap): Path<Remap | number> {
   if (vma === 0) return -EFAULT;
-  const flags = yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_SEALED) ? -EPERM : k.vmas.has(vma, VM_HUGETLB) ? 1 : 0));
+  const flags = yield step("is_vm_hugetlb_page", () =>
+    k.vmas.has(vma, VM_SEALED) ? -EPERM : k.vmas.has(vma, VM_HUGETLB) ? 1 : 0,
+  );
   if (flags < 0) return flags;
   if (flags === 0) return remap;
   const span = k.tables.hugePages;
@@ -135,7 +161,13 @@ function* alignHugetlb(k: Kernel, vma: number, remap: Remap): Path<Remap | numbe
 }
 
 /** The rest of check_prep_vma(), vma_to_resize(). Inside a step. */
-function checkVma(k: Kernel, mm: number, vma: number, { start, oldPages, newPages, flags }: Remap, places: boolean): number {
+function checkVma(
+  k: Kernel,
+  mm: number,
+  vma: number,
+  { start, oldPages, newPages, flags }: Remap,
+  places: boolean,
+): number {
   if (!places && newPages <= oldPages) return 0;
   const vm = k.vmas.flags(vma);
   if (oldPages === 0 && (vm & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;
@@ -173,7 +205,8 @@ function* mremapTo(k: Kernel, t: Thread, remap: Remap): Path<number> {
 
 /** {@link moveTo}, and whether locked pages were gained. */
 function* movePopulated(k: Kernel, t: Thread, vma: number, remap: Remap): Path<number> {
-  const locked = remap.newPages > remap.oldPages ? yield step("VM_LOCKED", () => (k.vmas.has(vma, VM_LOCKED) ? 1 : 0)) : 0;
+  const locked =
+    remap.newPages > remap.oldPages ? yield step("VM_LOCKED", () => (k.vmas.has(vma, VM_LOCKED) ? 1 : 0)) : 0;
   const moved = yield* moveTo(k, t, vma, remap);
   return moved < 0 ? moved : moved + (locked !== 0 ? POPULATE : 0);
 }
@@ -209,7 +242,13 @@ function* mremapAt(k: Kernel, t: Thread, vma: number, remap: Remap): Path<number
 }
 
 /** expand_vma_in_place(): 1 when the VMA, and maybe the one after it, took the pages in, 0 when there is no room. */
-function* expandInPlace(k: Kernel, t: Thread, vma: number, { start, oldPages, newPages }: Remap, locked: boolean): Path<number> {
+function* expandInPlace(
+  k: Kernel,
+  t: Thread,
+  vma: number,
+  { start, oldPages, newPages }: Remap,
+  locked: boolean,
+): Path<number> {
   const end = start + newPages;
   const free = yield step("vma_expandable", () => {
     if (k.vmas.end(vma) !== start + oldPages || end > taskPages(k)) return 0;
@@ -233,7 +272,15 @@ function* expandInPlace(k: Kernel, t: Thread, vma: number, { start, oldPages, ne
 }
 
 /** The order of checks up to v6.15: what must be unmapped goes before the VMA is looked at closely. */
-function* remapOld(k: Kernel, t: Thread, vma: number, remap: Remap, newAddress: number, places: boolean, full: number): Path<number> {
+function* remapOld(
+  k: Kernel,
+  t: Thread,
+  vma: number,
+  remap: Remap,
+  newAddress: number,
+  places: boolean,
+  full: number,
+): Path<number> {
   const aligned = yield* alignHugetlb(k, vma, remap);
   if (typeof aligned === "number") return aligned;
   const { start, oldPages, newPages } = aligned;

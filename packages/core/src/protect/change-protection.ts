@@ -4,33 +4,19 @@ import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { hugetlbChangeProtection } from "../hugetlb/change-protection.js";
 import type { Kernel } from "../kernel.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep, PUD_LEVEL } from "../page-table.js";
-import {
-  PFN_SHIFT,
-  type Pte,
-  PTE_AF,
-  PTE_CONT,
-  PTE_FLAGS_MASK,
-  pteMkold,
-  pteNone,
-  ptePfn,
-  ptePresent,
-  pteSpecial,
-  pteTable,
-  pteWrite,
-  pteYoung,
-} from "../pte.js";
-import { contpteTryFold, contpteTryUnfold, contpteTryUnfoldPartial, setPtes } from "../tlb/contpte.js";
+import { type Pte, pteNone, ptePresent, pteTable } from "../pte.js";
+import { contpteTryFold, contpteTryUnfold } from "../tlb/contpte.js";
 import { flushTlbRange } from "../tlb/flush.js";
 import { MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { pmdpInvalidateAd, pteNeedsFlush, setPteAt } from "../tlb/ptep.js";
 import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_HUGETLB } from "../vma.js";
-import { changedEntry, changedNonPresent, modifiedEntry, touchesEntry, wpUsesMarkers } from "./change-entry.js";
+import { changedEntry, changedNonPresent, touchesEntry, wpUsesMarkers } from "./change-entry.js";
 import type { ChangeProtection } from "./change-flags.js";
+import { changeRun, folioPteBatch } from "./change-run.js";
 
 const NONE_LEFT = -1;
-const ONE_PAGE = 1 << PFN_SHIFT;
 const PMD_NONE = 0;
 const PMD_TABLE = 1;
 const PMD_HUGE = 2;
@@ -62,8 +48,17 @@ export function changeProtection(
   return call("change_protection", protect(k, cpu, tlb, vma, start, end, change));
 }
 
-function* protect(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: number, end: number, change: ChangeProtection): Path<number> {
-  if ((change.vmFlags & VM_HUGETLB) !== 0) return yield* hugetlbChangeProtection(k, cpu, tlb.mm, vma, start, end, change);
+function* protect(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  vma: number,
+  start: number,
+  end: number,
+  change: ChangeProtection,
+): Path<number> {
+  if ((change.vmFlags & VM_HUGETLB) !== 0)
+    return yield* hugetlbChangeProtection(k, cpu, tlb.mm, vma, start, end, change);
   const populate = change.uffdWp ? yield step("pgtable_populate_needed", () => (wpUsesMarkers(k, vma) ? 1 : 0)) : 0;
   const walk: Walk = { k, cpu, tlb, vma, change, populates: populate !== 0 };
   if (!k.profile.mprotectGathers) yield addPending(k, tlb.mm, 1);
@@ -72,7 +67,7 @@ function* protect(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: nu
   const level = k.profile.mprotectRangeLevel === "pud" ? PUD_LEVEL + 1 : PUD_LEVEL;
   const border = span[level] ?? pages;
   let changed = 0;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const next = Math.min(end, at - (at % border) + border);
     changed += yield* changeBlock(walk, at, next);
     at = next;
@@ -111,7 +106,7 @@ function* changeBlock(walk: Walk, start: number, end: number): Path<number> {
   let announced: { mm: number; start: number; end: number; event: "MMU_NOTIFY_PROTECTION_VMA" } | undefined;
   let changed = 0;
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     if (walk.populates) {
       yield step("pmd_alloc", () => {
@@ -119,7 +114,9 @@ function* changeBlock(walk: Walk, start: number, end: number): Path<number> {
         return 0;
       });
     }
-    const first = yield step("pud_none_or_clear_bad", () => (byPud ? nextPopulatedPud(k, mm, from, end) : nextPopulatedBlock(k, mm, from, end)));
+    const first = yield step("pud_none_or_clear_bad", () =>
+      byPud ? nextPopulatedPud(k, mm, from, end) : nextPopulatedBlock(k, mm, from, end),
+    );
     if (first >= end) break;
     if (announced === undefined) {
       announced = { mm, start: first * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_PROTECTION_VMA" };
@@ -207,13 +204,15 @@ function* changeHugePmd(walk: Walk, vpn: number): Path<boolean> {
 function* changePteRange(walk: Walk, start: number, end: number): Path<number> {
   const { k, cpu, tlb, vma, change } = walk;
   const { mm } = tlb;
-  const first = yield step("pte_offset_map_lock", () => (pteTable(pmdOf(k, mm, start)) ? k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start) : 0));
+  const first = yield step("pte_offset_map_lock", () =>
+    pteTable(pmdOf(k, mm, start)) ? k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start) : 0,
+  );
   if (first === 0) return 0;
   const ptl = k.tables.ptl(k.tables.tableOf(first));
   yield spinLock(ptl);
   yield* flushTlbBatchedPending(k, cpu, mm);
   let changed = 0;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     const offset = yield step("change_pte_range", () => {
       for (let i = from; i < end; i++) if (touchesEntry(k, vma, first + (i - start), change)) return i - from;
@@ -222,8 +221,10 @@ function* changePteRange(walk: Walk, start: number, end: number): Path<number> {
     if (offset === NONE_LEFT) break;
     const vpn = from + offset;
     const ptep = first + (vpn - start);
-    const run = yield step("mprotect_folio_pte_batch", () => (k.profile.mprotectBatches ? folioPteBatch(k, ptep, end - vpn) : 1));
-    if (run > 1) yield* changeRun(walk, vpn, ptep, run);
+    const run = yield step("mprotect_folio_pte_batch", () =>
+      k.profile.mprotectBatches ? folioPteBatch(k, ptep, end - vpn) : 1,
+    );
+    if (run > 1) yield* changeRun(k, cpu, tlb, change, vpn, ptep, run);
     else yield* changePte(walk, vpn, ptep);
     changed += run;
     at = vpn + run;
@@ -247,52 +248,4 @@ function* changePte({ k, cpu, tlb, vma, change }: Walk, vpn: number, ptep: Ptep)
   yield setPteAt(k, mm, vpn, ptep, after);
   yield* contpteTryFold(k, cpu, mm, vpn, ptep);
   if (ptePresent(before) && k.profile.mprotectGathers && pteNeedsFlush(k, before, after)) tlb.changePage(vpn);
-}
-
-/** Entries that are taken out and put back together: those of one large folio in a row, alike but for young and dirty. Inside a step. */
-function folioPteBatch(k: Kernel, ptep: Ptep, most: number): number {
-  const first = k.tables.get(ptep);
-  if (!ptePresent(first) || pteSpecial(first) || k.pages.order(ptePfn(first)) === 0) return 1;
-  const head = k.pages.head(ptePfn(first));
-  const alike = (pte: Pte): Pte => pteMkold(k.pte.mkclean(pte)) & ~PTE_CONT & PTE_FLAGS_MASK;
-  let run = 1;
-  for (; run < most; run++) {
-    const pte = k.tables.get(ptep + run);
-    if (!ptePresent(pte) || ptePfn(pte) !== ptePfn(first) + run || alike(pte) !== alike(first)) break;
-    if (k.pages.head(ptePfn(pte)) !== head) break;
-  }
-  return run;
-}
-
-/** modify_prot_start_ptes() and its commit: a whole run, young and dirty if any of it was. */
-function* changeRun({ k, cpu, tlb, change }: Walk, vpn: number, ptep: Ptep, run: number): Path {
-  const { mm } = tlb;
-  yield* contpteTryUnfoldPartial(k, cpu, mm, vpn, ptep, run);
-  const before = yield step("modify_prot_start_ptes", () => {
-    let pte = k.tables.get(ptep) & ~PTE_CONT;
-    for (let i = 0; i < run; i++) {
-      const entry = k.tables.get(ptep + i);
-      if (k.pte.dirty(entry)) pte = k.pte.mkdirty(pte);
-      if (pteYoung(entry)) pte |= PTE_AF;
-      k.tables.set(ptep + i, 0);
-    }
-    return pte;
-  });
-  const plain = yield step("pte_modify", () => modifiedEntry(k, before, change));
-  for (let i = 0; i < run; ) {
-    const first = i;
-    const writable = change.tryChangeWritable && !pteWrite(plain);
-    const length = writable ? yield step("page_anon_exclusive_batch", () => exclusiveRun(k, ptePfn(plain) + first, run - first)) : run - first;
-    const after = yield step("can_change_pte_writable", () => changedEntry(k, before + first * ONE_PAGE, change));
-    yield* setPtes(k, cpu, mm, vpn + first, ptep + first, after, length);
-    if (k.profile.mprotectGathers && pteNeedsFlush(k, before + first * ONE_PAGE, after)) tlb.changePage(vpn + first, length);
-    i += length;
-  }
-}
-
-/** Pages from `pfn` on that are all exclusive, or all not. Inside a step. */
-function exclusiveRun(k: Kernel, pfn: number, most: number): number {
-  let run = 1;
-  while (run < most && k.pages.anonExclusive(pfn + run) === k.pages.anonExclusive(pfn)) run++;
-  return run;
 }

@@ -37,7 +37,8 @@ function isResident(k: Kernel, mm: number, vpn: number): number {
   const leaf = k.tables.leaf(k.mms.pgd(mm), vpn);
   const pte = leaf === 0 ? 0 : k.tables.get(leaf);
   if (ptePresent(pte) || isMigrationEntry(pte)) return 1;
-  if (isSwapPte(pte) && !isPteMarker(pte)) return swpType(pte) === SWP_SWAP && k.swap.cached(swpOffset(pte)) !== 0 ? 1 : 0;
+  if (isSwapPte(pte) && !isPteMarker(pte))
+    return swpType(pte) === SWP_SWAP && k.swap.cached(swpOffset(pte)) !== 0 ? 1 : 0;
   const file = k.vmas.file(vma);
   if (!pteNone(pte) || file === 0) return 0;
   return k.files.cached(k.files.inode(file), k.vmas.linearIndex(vma, vpn)) > 0 ? 1 : 0;

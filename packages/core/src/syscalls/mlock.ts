@@ -82,7 +82,7 @@ function* munlock(k: Kernel, t: Thread, start: number, length: number): Path<num
 function* applyVmaLockFlags(k: Kernel, t: Thread, from: number, to: number, vmFlags: number): Path<number> {
   if (from === to) return 0;
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let at = from; at < to; ) {
+  for (let at = from; at < to;) {
     const here = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.lookup(list, here));
     if (vma === 0) return -ENOMEM;
@@ -117,7 +117,7 @@ function* mlockFixup(k: Kernel, t: Thread, vma: number, start: number, end: numb
 /** mlock_vma_pages_range(): the pages that are mapped now get, or lose, their mark. */
 function* mlockVmaPagesRange(k: Kernel, mm: number, start: number, end: number, lock: boolean): Path {
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("pmd_none", () => nextPopulatedBlock(k, mm, from, end));
     if (at >= end) return;
@@ -166,7 +166,7 @@ function* applyToAll(k: Kernel, t: Thread, flags: number): Path<number> {
     return k.mms.vmaList(t.mm);
   });
   if (flags === 0 || (flags & MCL_CURRENT) !== 0) {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const here = at;
       const vma = yield step("for_each_vma", () => k.vmas.find(list, here));
       if (vma === 0) break;

@@ -57,7 +57,19 @@ import { mmPopulate } from "./populate.js";
 
 /** Flags that MAP_SHARED_VALIDATE accepts for every file. */
 const LEGACY_MAP_MASK =
-  MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | 0x1000 | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB;
+  MAP_SHARED |
+  MAP_PRIVATE |
+  MAP_FIXED |
+  MAP_ANONYMOUS |
+  MAP_DENYWRITE |
+  0x1000 |
+  MAP_GROWSDOWN |
+  MAP_LOCKED |
+  MAP_NORESERVE |
+  MAP_POPULATE |
+  MAP_NONBLOCK |
+  MAP_STACK |
+  MAP_HUGETLB;
 
 /** The arguments of mmap(2). Addresses, length and offset in bytes. */
 export interface MmapRequest {
@@ -84,14 +96,21 @@ function* mmap(k: Kernel, t: Thread, request: MmapRequest): Path<number> {
   if (offset % PAGE_SIZE !== 0) return -EINVAL;
   const anonymous = (flags & MAP_ANONYMOUS) !== 0;
   if (!anonymous && file <= 0) return -EBADF;
-  const hugetlbFile = anonymous ? 0 : yield step("is_file_hugepages", () => (k.files.kind(k.files.inode(file)) === INODE_HUGETLB ? 1 : 0));
+  const hugetlbFile = anonymous
+    ? 0
+    : yield step("is_file_hugepages", () => (k.files.kind(k.files.inode(file)) === INODE_HUGETLB ? 1 : 0));
   if (!anonymous && (flags & MAP_HUGETLB) !== 0 && hugetlbFile === 0) return -EINVAL;
   const hugetlb = hugetlbFile !== 0 || (anonymous && (flags & MAP_HUGETLB) !== 0);
   const unit = hugetlb ? k.tables.hugePages * PAGE_SIZE : PAGE_SIZE;
   const length = hugetlb ? Math.ceil(request.length / unit) * unit : request.length;
   yield* mmapWriteLock(k, t.mm);
   const start = yield* call("do_mmap", doMmap(k, t, { ...request, file: anonymous ? 0 : file, length }, hugetlb));
-  const locked = start < 0 ? 0 : yield step("vm_flags & VM_LOCKED", () => (k.vmas.has(k.vmas.lookup(k.mms.vmaList(t.mm), start), VM_LOCKED) ? 1 : 0));
+  const locked =
+    start < 0
+      ? 0
+      : yield step("vm_flags & VM_LOCKED", () =>
+          k.vmas.has(k.vmas.lookup(k.mms.vmaList(t.mm), start), VM_LOCKED) ? 1 : 0,
+        );
   yield* mmapWriteUnlock(k, t.mm);
   if (start < 0) return start;
   const pages = Math.ceil(length / PAGE_SIZE);
@@ -131,7 +150,14 @@ const decodeFlags = (encoded: number): number => encoded | 0;
 const refuse = (error: number) => ({ flags: 0, error });
 
 /** The part of do_mmap() that checks rights and makes vm_flags of prot and flags. Inside a step. */
-function requestedFlags(k: Kernel, mm: number, prot: number, flags: number, pages: number, file: number): { flags: number; error: number } {
+function requestedFlags(
+  k: Kernel,
+  mm: number,
+  prot: number,
+  flags: number,
+  pages: number,
+  file: number,
+): { flags: number; error: number } {
   let vm = k.mms.defFlags(mm) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
   if ((prot & PROT_READ) !== 0) vm |= VM_READ;
   if ((prot & PROT_WRITE) !== 0) vm |= VM_WRITE;
@@ -151,7 +177,8 @@ function requestedFlags(k: Kernel, mm: number, prot: number, flags: number, page
     if (shared) vm |= VM_SHARED | VM_MAYSHARE;
   } else {
     if (!shared && type !== MAP_PRIVATE) return refuse(EINVAL);
-    if (type === MAP_SHARED_VALIDATE && (flags & ~(LEGACY_MAP_MASK | MAP_FIXED_NOREPLACE)) !== 0) return refuse(EOPNOTSUPP);
+    if (type === MAP_SHARED_VALIDATE && (flags & ~(LEGACY_MAP_MASK | MAP_FIXED_NOREPLACE)) !== 0)
+      return refuse(EOPNOTSUPP);
     const mode = k.files.mode(file);
     if (shared && (prot & PROT_WRITE) !== 0 && (mode & FMODE_WRITE) === 0) return refuse(EACCES);
     if (shared && (mode & FMODE_APPEND) !== 0 && (mode & FMODE_WRITE) !== 0) return refuse(EACCES);
@@ -177,7 +204,16 @@ export function softDirtyFlag(k: Kernel): number {
 }
 
 /** mmap_region(): what was there goes, then neighbours grow over the range or a VMA is made. */
-function* mmapRegion(k: Kernel, t: Thread, start: number, end: number, wanted: number, file: number, pgoff: number, hugetlb: boolean): Path<number> {
+function* mmapRegion(
+  k: Kernel,
+  t: Thread,
+  start: number,
+  end: number,
+  wanted: number,
+  file: number,
+  pgoff: number,
+  hugetlb: boolean,
+): Path<number> {
   const unmapped = yield* doVmiMunmap(k, t, start, end);
   if (unmapped < 0) return unmapped;
   const accounted = !hugetlb && (wanted & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
@@ -185,10 +221,25 @@ function* mmapRegion(k: Kernel, t: Thread, start: number, end: number, wanted: n
   const anonymousPrivate = file === 0 && !hugetlb && (flags & VM_MAYSHARE) === 0;
   const offset = anonymousPrivate ? start : pgoff;
   const kind = file === 0 ? 0 : yield step("file->f_op", () => k.files.kind(k.files.inode(file)));
-  const special = hugetlb ? VM_HUGETLB | VM_DONTEXPAND : kind === INODE_PFNMAP ? VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP : 0;
+  const special = hugetlb
+    ? VM_HUGETLB | VM_DONTEXPAND
+    : kind === INODE_PFNMAP
+      ? VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP
+      : 0;
   const mergeable = (file !== 0 || anonymousPrivate) && ((flags | special) & VM_SPECIAL) === 0;
   if (mergeable) {
-    const range = { start, end, pgoff: offset, flags, file, anonVma: 0, policy: 0, uffd: 0, anonName: 0, copiedFrom: 0 };
+    const range = {
+      start,
+      end,
+      pgoff: offset,
+      flags,
+      file,
+      anonVma: 0,
+      policy: 0,
+      uffd: 0,
+      anonName: 0,
+      copiedFrom: 0,
+    };
     const merged = yield* vmaMergeNewRange(k, t.cpu, t.mm, range);
     if (merged !== 0) {
       yield* finish(k, t.mm, merged, end - start);
@@ -201,7 +252,16 @@ function* mmapRegion(k: Kernel, t: Thread, start: number, end: number, wanted: n
   return start;
 }
 
-function newVma(k: Kernel, mm: number, start: number, end: number, flags: number, file: number, pgoff: number, hugetlb: boolean): number {
+function newVma(
+  k: Kernel,
+  mm: number,
+  start: number,
+  end: number,
+  flags: number,
+  file: number,
+  pgoff: number,
+  hugetlb: boolean,
+): number {
   if (hugetlb && pgoff % k.tables.hugePages !== 0) return -EINVAL;
   const vma = k.vmas.alloc(mm, start, end, flags);
   k.vmas.setRange(vma, start, end, pgoff);

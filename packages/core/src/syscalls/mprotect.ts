@@ -59,7 +59,6 @@ function* mprotect(k: Kernel, t: Thread, startBytes: number, length: number, pro
 function* protectRange(k: Kernel, t: Thread, from: number, to: number, prot: number, grows: number): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
   let start = from;
-  let end = to;
   const first = yield step("vma_find", () => k.vmas.findIntersection(list, from, to));
   if (first === 0) return -ENOMEM;
   const firstStart = yield step("vma->vm_start", () => k.vmas.start(first));
@@ -75,15 +74,18 @@ function* protectRange(k: Kernel, t: Thread, from: number, to: number, prot: num
   const tlb = yield* protectionGather(k, t.cpu, t.mm);
   let error = 0;
   let at = start;
-  while (at < end) {
+  while (at < to) {
     const here = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.lookup(list, here));
     if (vma === 0) {
       error = -ENOMEM;
       break;
     }
-    const next = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));
-    const newflags = yield step("calc_vm_prot_bits", () => ((k.vmas.flags(vma) & ~VM_ACCESS_FLAGS) | vmFlagsOf(prot)) >>> 0);
+    const next = yield step("vma->vm_end", () => Math.min(to, k.vmas.end(vma)));
+    const newflags = yield step(
+      "calc_vm_prot_bits",
+      () => ((k.vmas.flags(vma) & ~VM_ACCESS_FLAGS) | vmFlagsOf(prot)) >>> 0,
+    );
     error = permits(newflags | 0) ? yield* mprotectFixup(k, t, tlb, vma, at, next, newflags | 0) : -EACCES;
     if (error !== 0) break;
     at = next;
@@ -94,7 +96,11 @@ function* protectRange(k: Kernel, t: Thread, from: number, to: number, prot: num
 
 /** calc_vm_prot_bits(). */
 function vmFlagsOf(prot: number): number {
-  return ((prot & PROT_READ) !== 0 ? VM_READ : 0) | ((prot & PROT_WRITE) !== 0 ? VM_WRITE : 0) | ((prot & PROT_EXEC) !== 0 ? VM_EXEC : 0);
+  return (
+    ((prot & PROT_READ) !== 0 ? VM_READ : 0) |
+    ((prot & PROT_WRITE) !== 0 ? VM_WRITE : 0) |
+    ((prot & PROT_EXEC) !== 0 ? VM_EXEC : 0)
+  );
 }
 
 /** Every right asked for has its VM_MAY flag. */
@@ -107,7 +113,15 @@ function permits(flags: number): boolean {
 }
 
 /** mprotect_fixup(): one VMA's part. Nothing at all happens when the flags stay the same. */
-export function* mprotectFixup(k: Kernel, t: Thread, tlb: MmuGather, vma: number, start: number, end: number, wanted: number): Path<number> {
+function* mprotectFixup(
+  k: Kernel,
+  t: Thread,
+  tlb: MmuGather,
+  vma: number,
+  start: number,
+  end: number,
+  wanted: number,
+): Path<number> {
   const oldflags = yield step("vma->vm_flags", () => k.vmas.flags(vma));
   if ((oldflags & VM_SEALED) !== 0) return -EPERM;
   if (wanted === oldflags) return 0;
@@ -131,14 +145,18 @@ export function* mprotectFixup(k: Kernel, t: Thread, tlb: MmuGather, vma: number
     kind,
   });
   // Locked private memory that gets writable is copied now, not in a later fault.
-  if ((oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (flags & VM_WRITE) !== 0) yield* populateVma(k, t, start, end, flags);
+  if ((oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (flags & VM_WRITE) !== 0)
+    yield* populateVma(k, t, start, end, flags);
   return 0;
 }
 
 function accounted(k: Kernel, vma: number, oldflags: number, newflags: number): number {
   if ((newflags & VM_WRITE) !== 0) {
-    return (oldflags & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE)) === 0 ? newflags | VM_ACCOUNT : newflags;
+    return (oldflags & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE)) === 0
+      ? newflags | VM_ACCOUNT
+      : newflags;
   }
-  const takesBack = since(k.profile, 6, 7) && (oldflags & VM_ACCOUNT) !== 0 && k.vmas.file(vma) === 0 && k.vmas.anonVma(vma) === 0;
+  const takesBack =
+    since(k.profile, 6, 7) && (oldflags & VM_ACCOUNT) !== 0 && k.vmas.file(vma) === 0 && k.vmas.anonVma(vma) === 0;
   return takesBack ? newflags & ~VM_ACCOUNT : newflags;
 }

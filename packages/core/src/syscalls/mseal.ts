@@ -29,7 +29,7 @@ function* mseal(k: Kernel, t: Thread, startBytes: number, length: number, flags:
 function* sealRange(k: Kernel, t: Thread, start: number, end: number): Path<number> {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
   const hole = yield step("range_contains_unmapped", () => {
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const vma = k.vmas.lookup(list, at);
       if (vma === 0) return 1;
       at = k.vmas.end(vma);
@@ -37,7 +37,7 @@ function* sealRange(k: Kernel, t: Thread, start: number, end: number): Path<numb
     return 0;
   });
   if (hole !== 0) return -ENOMEM;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const here = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.lookup(list, here));
     const next = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));

@@ -24,7 +24,7 @@ function* msync(k: Kernel, t: Thread, startBytes: number, length: number, flags:
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
   yield downRead(lock);
   let unmapped = 0;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const here = at;
     const vma = yield step("find_vma", () => k.vmas.find(list, here));
     if (vma === 0) return yield* done(k, t, -ENOMEM);

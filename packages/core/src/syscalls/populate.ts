@@ -13,7 +13,7 @@ export function mmPopulate(k: Kernel, t: Thread, start: number, end: number): Pa
 export function* populate(k: Kernel, t: Thread, start: number, end: number, ignoreErrors: boolean): Path<number> {
   const lock = k.mms.mmapLock(t.mm);
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     yield downRead(lock);
     const from = at;
     const vma = yield step("find_vma_intersection", () => k.vmas.findIntersection(list, from, end));
@@ -37,7 +37,7 @@ export function* populateVma(k: Kernel, t: Thread, start: number, end: number, f
   if ((flags & VM_LOCKONFAULT) !== 0 && (flags & VM_LOCKED) !== 0) return 0;
   const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   const force = (flags & VM_ACCESS_FLAGS) !== 0;
-  for (let vpn = start; vpn < end; ) {
+  for (let vpn = start; vpn < end;) {
     const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write, force });
     if (page < 0) return page;
     vpn = yield* afterLeaf(k, t.mm, vpn);

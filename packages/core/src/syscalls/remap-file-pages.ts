@@ -9,7 +9,14 @@ import { MAP_FIXED, MAP_LOCKED, MAP_POPULATE, MAP_SHARED, PROT_EXEC, PROT_READ, 
 import { sysMmap } from "./mmap.js";
 
 /** remap_file_pages(2): shows another part of the same file, by mapping it over. Bytes, `pgoff` in pages. 0 or -errno. */
-export function sysRemapFilePages(k: Kernel, t: Thread, start: number, size: number, prot: number, pgoff: number): Path<number> {
+export function sysRemapFilePages(
+  k: Kernel,
+  t: Thread,
+  start: number,
+  size: number,
+  prot: number,
+  pgoff: number,
+): Path<number> {
   return call("remap_file_pages", remap(k, t, start, size, prot, pgoff));
 }
 
@@ -28,7 +35,10 @@ function* remap(k: Kernel, t: Thread, startBytes: number, size: number, prot: nu
     k.files.get(found);
     return found;
   });
-  const rights = ((flags & VM_READ) !== 0 ? PROT_READ : 0) | ((flags & VM_WRITE) !== 0 ? PROT_WRITE : 0) | ((flags & VM_EXEC) !== 0 ? PROT_EXEC : 0);
+  const rights =
+    ((flags & VM_READ) !== 0 ? PROT_READ : 0) |
+    ((flags & VM_WRITE) !== 0 ? PROT_WRITE : 0) |
+    ((flags & VM_EXEC) !== 0 ? PROT_EXEC : 0);
   const result = yield* sysMmap(k, t, {
     address: start * PAGE_SIZE,
     length: pages * PAGE_SIZE,
@@ -47,7 +57,7 @@ function* remap(k: Kernel, t: Thread, startBytes: number, size: number, prot: nu
 /** The range has no hole and shows one file with one set of flags. */
 function sameFileUpTo(k: Kernel, mm: number, vma: number, end: number): boolean {
   const list = k.mms.vmaList(mm);
-  for (let at = vma; k.vmas.end(at) < end; ) {
+  for (let at = vma; k.vmas.end(at) < end;) {
     const next = k.vmas.next(list, at);
     if (next === 0 || k.vmas.start(next) !== k.vmas.end(at)) return false;
     if (k.vmas.file(next) !== k.vmas.file(at) || k.vmas.flags(next) !== k.vmas.flags(at)) return false;

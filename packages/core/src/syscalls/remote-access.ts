@@ -18,7 +18,13 @@ export function procMemAccess(k: Kernel, t: Thread, vpn: number, access: "read" 
 
 function* accessRemoteVm(k: Kernel, t: Thread, vpn: number, write: boolean, value: number): Path<number> {
   yield downRead(k.mms.mmapLock(t.mm));
-  const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write, force: k.profile.procMemForces, get: true, remote: true, keepLock: true });
+  const page = yield* getUserPages(k, t.cpu, t.mm, vpn, {
+    write,
+    force: k.profile.procMemForces,
+    get: true,
+    remote: true,
+    keepLock: true,
+  });
   const byte = page < 0 ? -EIO : yield copyByte(k, page, write, value);
   if (page >= 0) {
     yield step("put_page", () => {

@@ -1,5 +1,4 @@
 import { freeSwapCache } from "../folio.js";
-import { INODE_DISK } from "../file.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
@@ -67,7 +66,8 @@ export function clearEntry(k: Kernel, vma: number, ptep: Ptep, pte: Pte, details
 
 /** pte_install_uffd_wp_if_needed(): a file's page stays write-protected for whoever maps it next. */
 function leftMarker(k: Kernel, vma: number, pte: Pte, { dropMarkers }: ZapDetails): Pte {
-  const keeps = !dropMarkers && pteUffdWp(pte) && k.vmas.file(vma) !== 0 && k.vmas.has(vma, VM_UFFD_WP) && since(k.profile, 5, 19);
+  const keeps =
+    !dropMarkers && pteUffdWp(pte) && k.vmas.file(vma) !== 0 && k.vmas.has(vma, VM_UFFD_WP) && since(k.profile, 5, 19);
   return keeps ? mkSwp(SWP_MARKER_UFFD_WP, 0) : 0;
 }
 
@@ -87,10 +87,4 @@ export function freeNonPresent(k: Kernel, pte: Pte): number {
   const pfn = offset;
   if (k.pages.totalMapcount(pfn) > 0) folioRemoveRmap(k, pfn);
   return pfn * ZAP_BITS;
-}
-
-/** True when a page of the VMA is written back to a disk. Inside a step. */
-export function isDiskBacked(k: Kernel, vma: number): boolean {
-  const file = k.vmas.file(vma);
-  return file !== 0 && k.files.kind(k.files.inode(file)) === INODE_DISK;
 }

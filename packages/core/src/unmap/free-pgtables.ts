@@ -7,7 +7,14 @@ import type { MmuGather } from "../tlb/mmu-gather.js";
  * free_pgtables(): frees the page tables below pages [start, end) that nothing in [0, floor) or [ceiling, ...) can use. They are
  * given up by the gather after its flush. mmap_lock held, nobody else can fault there.
  */
-export function freePgtables(k: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Path {
+export function freePgtables(
+  k: Kernel,
+  tlb: MmuGather,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Path {
   return call("free_pgtables", free(k, tlb, start, end, floor, ceiling));
 }
 
@@ -22,13 +29,22 @@ function* free(k: Kernel, tlb: MmuGather, start: number, end: number, floor: num
 }
 
 /** Frees whole tables of entries of `level - 1` that hang in entries of `level`, lowest level first. */
-function* freeBelow(k: Kernel, tlb: MmuGather, level: number, start: number, end: number, floor: number, ceiling: number): Path {
+function* freeBelow(
+  k: Kernel,
+  tlb: MmuGather,
+  level: number,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Path {
   const span = k.tables.span[level]!;
   for (let block = start - (start % span); block < end; block += span) {
     const here = block;
     block = yield step("free_pgd_range", () => nextTable(k, tlb.mm, level, here, end));
     if (block >= end) return;
-    if (level > 1) yield* freeBelow(k, tlb, level - 1, Math.max(start, block), Math.min(end, block + span), floor, ceiling);
+    if (level > 1)
+      yield* freeBelow(k, tlb, level - 1, Math.max(start, block), Math.min(end, block + span), floor, ceiling);
     if (block < floor || block + span > ceiling) continue;
     const at = block;
     const ptep = yield step("pXd_offset", () => k.tables.find(k.mms.pgd(tlb.mm), level, at));
@@ -49,7 +65,7 @@ function* freeBelow(k: Kernel, tlb: MmuGather, level: number, start: number, end
 /** The first block from `block` on whose entry of `level` points to a table; `end` when there is none. */
 function nextTable(k: Kernel, mm: number, level: number, block: number, end: number): number {
   const pgd = k.mms.pgd(mm);
-  for (let at = block; at < end; ) {
+  for (let at = block; at < end;) {
     let table = pgd;
     let l = k.tables.top;
     for (; ; l--) {

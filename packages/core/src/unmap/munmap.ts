@@ -66,11 +66,13 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
     if (error !== 0) return error;
   }
   const vmas: number[] = [];
-  for (let at = start; ; ) {
+  for (let at = start; ;) {
     const from = at;
     const vma = yield step("for_each_vma_range", () => k.vmas.findIntersection(list, from, end));
     if (vma === 0) break;
-    const splitHigh = yield step("can_modify_vma", () => (k.vmas.has(vma, VM_SEALED) ? -EPERM : k.vmas.end(vma) > end ? 1 : 0));
+    const splitHigh = yield step("can_modify_vma", () =>
+      k.vmas.has(vma, VM_SEALED) ? -EPERM : k.vmas.end(vma) > end ? 1 : 0,
+    );
     if (splitHigh < 0) return splitHigh;
     if (splitHigh !== 0) {
       const error = yield* splitVma(k, cpu, vma, end, false, false);
@@ -112,7 +114,7 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
 }
 
 /** unmap_region(): entries, tables and pages of VMAs that are out of the list. */
-export function* unmapRegion(
+function* unmapRegion(
   k: Kernel,
   cpu: number,
   mm: number,

@@ -16,19 +16,39 @@ const ULONG_MAX = 2 ** 64;
  *
  * @param end page after the last, Infinity for the end of the address space
  */
-export function unmapVmas(k: Kernel, cpu: number, tlb: MmuGather, vmas: readonly number[], start: number, end: number): Path {
+export function unmapVmas(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  vmas: readonly number[],
+  start: number,
+  end: number,
+): Path {
   return call("unmap_vmas", unmap(k, cpu, tlb, vmas, start, end));
 }
 
 function* unmap(k: Kernel, cpu: number, tlb: MmuGather, vmas: readonly number[], start: number, end: number): Path {
-  const range = { mm: tlb.mm, start: start * PAGE_SIZE, end: end === Infinity ? ULONG_MAX : end * PAGE_SIZE, event: "MMU_NOTIFY_UNMAP" } as const;
+  const range = {
+    mm: tlb.mm,
+    start: start * PAGE_SIZE,
+    end: end === Infinity ? ULONG_MAX : end * PAGE_SIZE,
+    event: "MMU_NOTIFY_UNMAP",
+  } as const;
   yield* k.bus.invalidateRangeStart(range);
   for (const vma of vmas) yield* unmapSingleVma(k, cpu, tlb, vma, start, end, ZAP_UNMAP);
   yield* k.bus.invalidateRangeEnd(range);
 }
 
 /** unmap_single_vma(): the part of [start, end) that `vma` covers. */
-export function* unmapSingleVma(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: number, end: number, details: ZapDetails): Path {
+export function* unmapSingleVma(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  vma: number,
+  start: number,
+  end: number,
+  details: ZapDetails,
+): Path {
   const from = yield step("vma->vm_start", () => Math.max(start, k.vmas.start(vma)));
   const to = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));
   if (from >= to) return;

@@ -5,7 +5,17 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { isMigrationEntry, isSwapPte, type Pte, pteNone, ptePfn, ptePresent, pteSpecial, pteTable, swpOffset } from "../pte.js";
+import {
+  isMigrationEntry,
+  isSwapPte,
+  type Pte,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  swpOffset,
+} from "../pte.js";
 import { folioRemoveRmapEntire } from "../rmap/rmap.js";
 import { contpteTryUnfoldPartial } from "../tlb/contpte.js";
 import type { MmuGather } from "../tlb/mmu-gather.js";
@@ -25,14 +35,30 @@ const PMD_HUGE = 2;
  * unmap_page_range(): takes the entries of pages [start, end) of `vma` away. Pages and tables are freed by the gather. The caller
  * holds what keeps the VMA, and has announced the range.
  */
-export function unmapPageRange(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: number, end: number, details: ZapDetails): Path {
+export function unmapPageRange(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  vma: number,
+  start: number,
+  end: number,
+  details: ZapDetails,
+): Path {
   return call("unmap_page_range", unmapRange(k, cpu, tlb, vma, start, end, details));
 }
 
-function* unmapRange(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: number, end: number, details: ZapDetails): Path {
+function* unmapRange(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  vma: number,
+  start: number,
+  end: number,
+  details: ZapDetails,
+): Path {
   const { mm } = tlb;
   const span = k.tables.hugePages;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const from = at;
     at = yield step("pmd_offset", () => nextPopulatedBlock(k, mm, from, end));
     if (at >= end) break;
@@ -59,7 +85,7 @@ function* unmapRange(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start:
 export function nextPopulatedBlock(k: Kernel, mm: number, from: number, end: number): number {
   const pgd = k.mms.pgd(mm);
   const { span, top } = k.tables;
-  for (let at = from; at < end; ) {
+  for (let at = from; at < end;) {
     let table = pgd;
     let level = top;
     for (; ; level--) {
@@ -128,7 +154,7 @@ function* zapPteRange(
   details: ZapDetails,
 ): Path {
   const { mm } = tlb;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const first = at;
     const ptep = yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(mm), PTE_LEVEL, first));
     if (ptep === 0) return;

@@ -9,7 +9,14 @@ import type { ZapDetails } from "./zap-details.js";
  * zap_page_range_single(): takes the entries of pages [start, end) of one VMA that stays away, under one CLEAR notification, and
  * flushes. The VMA may be any mm's; the caller holds what keeps it.
  */
-export function zapPageRangeSingle(k: Kernel, cpu: number, vma: number, start: number, end: number, details: ZapDetails): Path {
+export function zapPageRangeSingle(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  details: ZapDetails,
+): Path {
   return call("zap_page_range_single", zap(k, cpu, vma, start, end, details));
 }
 
@@ -21,7 +28,15 @@ function* zap(k: Kernel, cpu: number, vma: number, start: number, end: number, d
 }
 
 /** zap_page_range_single_batched(): the same into a gather that the caller flushes. */
-export function* zapPageRangeSingleBatched(k: Kernel, cpu: number, tlb: MmuGather, vma: number, start: number, end: number, details: ZapDetails): Path {
+export function* zapPageRangeSingleBatched(
+  k: Kernel,
+  cpu: number,
+  tlb: MmuGather,
+  vma: number,
+  start: number,
+  end: number,
+  details: ZapDetails,
+): Path {
   const range = { mm: tlb.mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: "MMU_NOTIFY_CLEAR" } as const;
   yield* k.bus.invalidateRangeStart(range);
   yield* unmapSingleVma(k, cpu, tlb, vma, start, end, details);

@@ -182,15 +182,32 @@ function existingSides(k: Kernel, mm: number, vma: number, start: number, end: n
  *
  * @returns the VMA that covers the range afterwards, or 0 when nothing merges
  */
-export function vmaMergeExisting(k: Kernel, cpu: number, vma: number, start: number, end: number, shape: VmaShape): Path<number> {
+export function vmaMergeExisting(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  shape: VmaShape,
+): Path<number> {
   return call("vma_merge", mergeExisting(k, cpu, vma, start, end, shape));
 }
 
-function* mergeExisting(k: Kernel, cpu: number, vma: number, start: number, end: number, shape: VmaShape): Path<number> {
+function* mergeExisting(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  shape: VmaShape,
+): Path<number> {
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const merge = yield step("can_vma_merge", () => existingSides(k, mm, vma, start, end, shape));
   if (merge === NONE) return 0;
-  const whole = yield step("vma range", () => (k.vmas.start(vma) === start ? LEFT : 0) | (k.vmas.end(vma) === end ? RIGHT : 0));
+  const whole = yield step(
+    "vma range",
+    () => (k.vmas.start(vma) === start ? LEFT : 0) | (k.vmas.end(vma) === end ? RIGHT : 0),
+  );
   const prev = (merge & LEFT) === 0 ? 0 : yield step("vma_prev", () => prevOf(k, mm, start));
   const next = (merge & RIGHT) === 0 ? 0 : yield step("vma_next", () => nextOf(k, mm, end));
   const target = prev === 0 ? next : prev;
@@ -207,7 +224,16 @@ function* mergeExisting(k: Kernel, cpu: number, vma: number, start: number, end:
  * commit_merge(): `target` grows to [start, end) (-1 leaves a border, or takes that of what is removed), `remove` and `remove2`
  * go, `cut` gives up what `target` takes. A new border inside a huge page of `cut` splits it.
  */
-function* commit(k: Kernel, cpu: number, target: number, remove: number, remove2: number, start: number, end: number, cut: number): Path {
+function* commit(
+  k: Kernel,
+  cpu: number,
+  target: number,
+  remove: number,
+  remove2: number,
+  start: number,
+  end: number,
+  cut: number,
+): Path {
   const inode = yield step("vma->vm_file->f_mapping", () => {
     const file = k.vmas.file(target);
     return file === 0 ? 0 : k.files.inode(file);
@@ -238,7 +264,15 @@ function* commit(k: Kernel, cpu: number, target: number, remove: number, remove2
   });
 }
 
-function setRanges(k: Kernel, target: number, remove: number, remove2: number, start: number, end: number, cut: number): void {
+function setRanges(
+  k: Kernel,
+  target: number,
+  remove: number,
+  remove2: number,
+  start: number,
+  end: number,
+  cut: number,
+): void {
   const { vmas } = k;
   const list = k.mms.vmaList(vmas.mm(target));
   let low = start === -1 ? vmas.start(target) : start;

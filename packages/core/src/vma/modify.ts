@@ -23,7 +23,14 @@ export function resetFlags(k: Kernel, vma: number, flags: number): void {
  *
  * @returns the VMA, or -errno
  */
-export function* vmaModify(k: Kernel, cpu: number, vma: number, start: number, end: number, shape: VmaShape): Path<number> {
+export function* vmaModify(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  start: number,
+  end: number,
+  shape: VmaShape,
+): Path<number> {
   const merged = yield* vmaMergeExisting(k, cpu, vma, start, end, shape);
   if (merged !== 0) return merged;
   const cutsLow = yield step("vma->vm_start < start", () => (k.vmas.start(vma) < start ? 1 : 0));

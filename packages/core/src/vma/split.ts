@@ -14,11 +14,25 @@ import { vmaStartWrite } from "./vma-lock.js";
  * @param checkCount false lets munmap exceed the limit of VMAs for a moment
  * @returns 0, -ENOMEM when there are too many VMAs, -EINVAL inside a huge page of hugetlb
  */
-export function splitVma(k: Kernel, cpu: number, vma: number, vpn: number, newBelow: boolean, checkCount = true): Path<number> {
+export function splitVma(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  vpn: number,
+  newBelow: boolean,
+  checkCount = true,
+): Path<number> {
   return call("split_vma", split(k, cpu, vma, vpn, newBelow, checkCount));
 }
 
-function* split(k: Kernel, cpu: number, vma: number, vpn: number, newBelow: boolean, checkCount: boolean): Path<number> {
+function* split(
+  k: Kernel,
+  cpu: number,
+  vma: number,
+  vpn: number,
+  newBelow: boolean,
+  checkCount: boolean,
+): Path<number> {
   const error = yield step("map_count, may_split", () => {
     if (checkCount && k.vmas.count(k.mms.vmaList(k.vmas.mm(vma))) >= k.config.maxMapCount) return -ENOMEM;
     return k.vmas.has(vma, VM_HUGETLB) && vpn % k.tables.hugePages !== 0 ? -EINVAL : 0;
