@@ -139,28 +139,40 @@ export function createTlbReplay(backend: TlbBackend, geometry: TlbGeometry = DEF
     l1Hits += length - misses;
   }
 
+  /** Looks in L2 and moves the entries of the set down by one in the same pass: a hit or a walk puts one in front anyway. */
   function miss(key: number): void {
     const writable = key | 1;
     const tag = key >>> 1;
     const s = (tag & l2Mask) << shift;
     const end = s + ways;
-    for (let i = s; i < end; i++) {
-      const entry = l2[i]!;
-      if (entry !== key && entry !== writable) continue;
-      for (let j = i; j > s; j--) l2[j] = l2[j - 1]!;
-      l2[s] = entry;
+    let carry = l2[s]!;
+    if (carry === key || carry === writable) {
       l2Hits++;
-      fillL1(key, entry);
+      fillL1(key, carry);
       return;
+    }
+    for (let i = s + 1; i < end; i++) {
+      const entry = l2[i]!;
+      l2[i] = carry;
+      if (entry === key || entry === writable) {
+        l2Hits++;
+        l2[s] = entry;
+        fillL1(key, entry);
+        return;
+      }
+      carry = entry;
     }
     walks++;
     let rights = backend.walk(tag);
     if (rights === 0 || ((key & 1) !== 0 && (rights & WRITABLE) === 0)) {
+      // The fault sees the set as it was.
+      for (let i = s; i < end - 1; i++) l2[i] = l2[i + 1]!;
+      l2[end - 1] = carry;
       rights = pageFault(tag, key & 1, rights);
       if (rights === 0) return;
+      for (let i = end - 1; i > s; i--) l2[i] = l2[i - 1]!;
     }
     const entry = (tag << 1) | (rights >> 1);
-    for (let j = end - 1; j > s; j--) l2[j] = l2[j - 1]!;
     l2[s] = entry;
     fillL1(key, entry);
   }
