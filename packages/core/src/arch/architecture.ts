@@ -141,7 +141,7 @@ export interface Architecture {
   readonly softDirty: boolean;
   /** A level above the top one exists in the code and is folded at run time: freeing a whole top-level entry flushes even if nothing hangs below. */
   readonly foldsP4d: boolean;
-  /** Empty page tables of a range that was zapped whole are freed at once (CONFIG_PT_RECLAIM). */
+  /** Empty page tables of a range that was zapped whole are freed at once (CONFIG_PT_RECLAIM): here since v6.14, elsewhere since v7.0. */
   readonly reclaimsTables: boolean;
   /** User programs have only the lower half of the page-table tree. */
   readonly kernelSharesTree: boolean;

@@ -184,7 +184,11 @@ function* zapPteRange(
     yield spinUnlock(ptl);
     if (forceFlush || full) yield* tlb.flush();
   }
-  if (details.reclaimTables && end - start === k.tables.hugePages && k.arch.reclaimsTables && since(k.profile, 6, 14)) {
+  if (
+    details.reclaimTables &&
+    end - start === k.tables.hugePages &&
+    (k.arch.reclaimsTables ? since(k.profile, 6, 14) : since(k.profile, 7, 0))
+  ) {
     yield* reclaimTable(k, tlb, mm, start);
   }
 }
