@@ -174,6 +174,23 @@ describe("a record", () => {
     expect(last("memfd f 4\nmap 0 4 rw shared fd=f\nwrite 1\nread 1").vma).toEqual([[0, 4, "rw-s", 0, "f", "mw"]]);
   });
 
+  it("of a file on a machine without DAX, or of a knob that the kernel does not have yet, is ENOENT", () => {
+    expect(run("dax f 8\nmap 0 8 rw shared fd=f", { dax: false }).map(({ err }) => err)).toEqual(["ENOENT", "EBADF"]);
+    const knob = "sysfs /sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled always";
+    expect([last(knob, { kernel: "v6.4" }).err, last(knob, { kernel: "v6.12" }).ret]).toEqual(["ENOENT", 0]);
+  });
+
+  it("of a registration opens a userfaultfd if the script never does, and nothing else does", () => {
+    const before = "map 0 4 rw- p anon\n";
+    expect(last(`${before}uffdwp 0 4 on`).err).toBe("EBADF");
+    expect(last(`${before}uffdreg 0 4 wp\nuffdwp 0 4 on`).ret).toBe(0);
+    expect(
+      run(`${before}uffdreg 0 4 minor\nuffdunreg 0 4`, { kernel: "v5.10" })
+        .slice(1)
+        .map(({ err }) => err),
+    ).toEqual(["EINVAL", "EBADF"]);
+  });
+
   it("without snapshots has none, and with detail says what happened", () => {
     const record = last("map 0 4 rw- p anon\nwriter 0 4\nfork", { snapshots: false, detail: true });
 

@@ -39,6 +39,12 @@ export interface SessionOptions {
    */
   readonly listen?: boolean;
   /**
+   * The machine has a device with DAX to make files on; without one, making such a file is ENOENT.
+   *
+   * @defaultValue true
+   */
+  readonly dax?: boolean;
+  /**
    * Records carry what happened in detail.
    *
    * @defaultValue false
@@ -122,6 +128,7 @@ export class ScriptSession implements Cast {
       t: this.process.thread,
       state: this.state,
       notifier: this.notifier,
+      dax: this.#options.dax !== false,
       value: valueOf(statement),
     };
   }

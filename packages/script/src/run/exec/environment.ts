@@ -11,6 +11,8 @@ export interface Environment {
   readonly t: Thread;
   readonly state: ScriptState;
   readonly notifier: ProcessNotifier;
+  /** The machine has a DAX device to make files on. */
+  readonly dax: boolean;
   /** The byte that stores of this op write unless it says otherwise: 1 to 99, by its place. */
   readonly value: number;
 }

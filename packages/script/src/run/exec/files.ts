@@ -1,4 +1,5 @@
 import {
+  ENOENT,
   FALLOC_FL_COLLAPSE_RANGE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -17,7 +18,8 @@ import { createFile } from "../backing-files.js";
 import { counted, type Outcome } from "../results.js";
 import { descriptor, type Environment, PAGE } from "./environment.js";
 
-export function* create({ k, t, state }: Environment, op: OpOf<"create">): Path<Outcome> {
+export function* create({ k, t, state, dax }: Environment, op: OpOf<"create">): Path<Outcome> {
+  if (op.file === "dax" && !dax) return counted(-ENOENT);
   yield* createFile(k, t, state, { name: op.name, kind: op.file, pages: op.pages, written: op.fill ? op.pages : 0 });
   return { ret: 0 };
 }

@@ -42,9 +42,13 @@ export function* exec(env: Environment, op: OpOf<"cexec">): Path<Outcome> {
   return { ret: 0 };
 }
 
+/** The child is killed; before it gets to exit, its memory is taken. */
 export function* mrelease(env: Environment, op: OpOf<"mrelease">): Path<Outcome> {
   const t = yield* threadOf(env, op.child);
-  return t === undefined ? NO_CHILD : counted(yield* sysProcessMrelease(env.k, t));
+  if (t === undefined) return NO_CHILD;
+  const result = yield* sysProcessMrelease(env.k, t);
+  yield* reap(env, { kind: "reap", child: op.child });
+  return counted(result);
 }
 
 export function* exit({ k, t }: Environment): Path<Outcome> {

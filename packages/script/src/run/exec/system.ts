@@ -1,6 +1,7 @@
 import {
   dropCaches,
   EBUSY,
+  ENOENT,
   ENXIO,
   khugepagedScan,
   ksmRun,
@@ -10,6 +11,7 @@ import {
   PG_ANON,
   PG_HEAD,
   PG_HUGETLB,
+  since,
   splitFolio,
   sysRegisterBuffers,
   sysSwapoff,
@@ -127,8 +129,16 @@ export function* drop({ k, t }: Environment): Path<Outcome> {
 
 const SPLIT_HUGE_PAGES = /\/split_huge_pages$/;
 
+/** Knobs that older kernels do not have, and the version they came with. */
+const NEW_KNOBS: readonly (readonly [path: RegExp, major: number, minor: number])[] = [
+  [/^\/sys\/kernel\/debug\/sched\/numa_balancing\//, 5, 13],
+  [/\/transparent_hugepage\/hugepages-\d+kB\//, 6, 8],
+];
+
 /** Knobs whose writing does something at once; others are part of the machine's configuration and are taken without effect. */
 export function* sysfs({ k, t }: Environment, op: OpOf<"sysfs">): Path<Outcome> {
+  if (NEW_KNOBS.some(([path, major, minor]) => path.test(op.path) && !since(k.profile, major, minor)))
+    return counted(-ENOENT);
   if (SPLIT_HUGE_PAGES.test(op.path)) yield* splitAll(k, t.cpu);
   return { ret: 0 };
 }

@@ -1,6 +1,8 @@
 import {
   EBADF,
+  EINVAL,
   pagemapScan,
+  since,
   sysUserfaultfd,
   UFFD_FEATURE_SIGBUS,
   UFFD_FEATURE_WP_ASYNC,
@@ -33,12 +35,21 @@ export function* open({ k, t, state }: Environment, op: OpOf<"uffd">): Path<Outc
   return { ret: 0 };
 }
 
-/** The descriptor; a script that never opens one gets one with its first registration. */
-function* descriptor({ k, t, state }: Environment): Path<number> {
-  const uffd = yield step("fdget", () => state.uffd);
-  if (uffd !== 0 || state.opensUffd) return uffd;
+/** The descriptor, or 0 when there is none. */
+function* descriptor({ state }: Environment): Path<number> {
+  return yield step("fdget", () => state.uffd);
+}
+
+/** A script that never opens a descriptor gets one with its first registration: it, or -errno. */
+function* descriptorForRegister(env: Environment, minor: boolean): Path<number> {
+  const { k, t, state } = env;
+  const uffd = yield* descriptor(env);
+  if (uffd !== 0) return uffd;
+  if (state.opensUffd) return -EBADF;
+  // UFFD_FEATURE_MINOR_SHMEM came with v5.14.
+  if (minor && !since(k.profile, 5, 14)) return -EINVAL;
   const opened = yield* sysUserfaultfd(k, t, UFFD_FEATURE_SIGBUS);
-  if (opened < 0) return 0;
+  if (opened < 0) return opened;
   return yield step("fd_install", () => {
     state.setUffd(opened);
     return opened;
@@ -46,8 +57,8 @@ function* descriptor({ k, t, state }: Environment): Path<number> {
 }
 
 export function* register(env: Environment, op: OpOf<"uffdreg">): Path<Outcome> {
-  const uffd = yield* descriptor(env);
-  return counted(uffd === 0 ? -EBADF : yield* uffdRegister(env.k, env.t, uffd, address(op.start), op.pages * PAGE, op));
+  const uffd = yield* descriptorForRegister(env, op.minor);
+  return counted(uffd < 0 ? uffd : yield* uffdRegister(env.k, env.t, uffd, address(op.start), op.pages * PAGE, op));
 }
 
 export function* unregister(env: Environment, op: OpOf<"uffdunreg">): Path<Outcome> {
