@@ -7,7 +7,7 @@ const LOCK = 4;
 const ROOT = 5;
 const STRIDE = 6;
 
-export const ANON_VMA_CLASS = lockClass("anon_vma_rwsem", "rwsem");
+const ANON_VMA_CLASS = lockClass("anon_vma_rwsem", "rwsem");
 
 /**
  * anon_vma trees: fork gives the child's VMA a new anon_vma below its parent's, so a page is found in every VMA whose anon_vma
@@ -60,7 +60,7 @@ export class AnonVmas {
 
   /** Frees an anon_vma without VMAs and children, and then its parent if that is left in the same state. */
   releaseIfUnused(anonVma: number): void {
-    for (let at = anonVma; at !== 0 && this.activeVmas(at) === 0 && this.children(at) === 0; ) {
+    for (let at = anonVma; at !== 0 && this.activeVmas(at) === 0 && this.children(at) === 0;) {
       const parent = this.parent(at);
       this.segment.free(at);
       if (parent !== 0) this.segment.i32[parent * STRIDE + CHILDREN]!--;

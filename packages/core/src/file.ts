@@ -119,7 +119,12 @@ export class Files {
   }
 
   iMmapLock(inode: number): Lock {
-    return (this.#locks[inode] ??= lockAt(I_MMAP_CLASS, this.inodes, inode * INODE_STRIDE + I_MMAP_LOCK, `i_mmap_rwsem of inode ${inode}`));
+    return (this.#locks[inode] ??= lockAt(
+      I_MMAP_CLASS,
+      this.inodes,
+      inode * INODE_STRIDE + I_MMAP_LOCK,
+      `i_mmap_rwsem of inode ${inode}`,
+    ));
   }
 
   /** The cache slot of page `index`: a pfn, a negative swap slot, or 0. */

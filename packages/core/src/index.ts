@@ -102,7 +102,12 @@ export { notifyProtectionUpgrade, upgradeEventDue, type UpgradeSite } from "./fa
 export { vmPageProt, vmPageProtOf } from "./fault/vm-page-prot.js";
 export { splitHugePmd } from "./huge/split-huge-pmd.js";
 export { HugetlbPool } from "./hugetlb/hugetlb-pool.js";
-export { UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED, Userfaultfds } from "./userfaultfd.js";
+export {
+  UFFD_FEATURE_SIGBUS,
+  UFFD_FEATURE_WP_ASYNC,
+  UFFD_FEATURE_WP_UNPOPULATED,
+  Userfaultfds,
+} from "./userfaultfd.js";
 
 // Files
 export { sysFsync, sysSync, vfsFsyncRange } from "./file-ops/writeback.js";

@@ -13,7 +13,13 @@ export type KernelEvent =
       /** A present entry refused the access (x86 error code bit 0). */
       readonly present: boolean;
     }
-  | { readonly kind: "handle-mm-fault"; readonly mm: number; readonly vpn: number; readonly flags: number; readonly result: number }
+  | {
+      readonly kind: "handle-mm-fault";
+      readonly mm: number;
+      readonly vpn: number;
+      readonly flags: number;
+      readonly result: number;
+    }
   | {
       readonly kind: "tlb-flush";
       readonly mm: number;
@@ -40,4 +46,10 @@ export type KernelEvent =
       readonly changed: boolean;
     }
   /** A translation gained rights on the same frame. */
-  | { readonly kind: "upgrade"; readonly mm: number; readonly vpn: number; readonly pages: number; readonly site: string };
+  | {
+      readonly kind: "upgrade";
+      readonly mm: number;
+      readonly vpn: number;
+      readonly pages: number;
+      readonly site: string;
+    };

@@ -16,7 +16,7 @@ export const PUD_LEVEL = 2;
 export type Ptep = number;
 
 /** The page-table lock (split: one a table page). */
-export const PTL_CLASS: LockClass = lockClass("page_table_lock", "spinlock");
+const PTL_CLASS: LockClass = lockClass("page_table_lock", "spinlock");
 
 /**
  * The page tables of all mms, as rows of one segment: row header, then the entries as packed int32 words.

@@ -96,7 +96,8 @@ export const swpType = (pte: Pte): number => (pte & SWP_TYPE_MASK) >> SWP_TYPE_S
 export const swpOffset = (pte: Pte): number => pte >>> PFN_SHIFT;
 export const swpExclusive = (pte: Pte): boolean => (pte & SWP_EXCLUSIVE) !== 0;
 /** A non-present entry of `type` with `offset`; or in PTE_UFFD_WP, PTE_SOFT_DIRTY, SWP_EXCLUSIVE, PTE_HUGE as wanted. */
-export const mkSwp = (type: number, offset: number, flags = 0): Pte => (offset << PFN_SHIFT) | (type << SWP_TYPE_SHIFT) | SWP_MARK | flags;
+export const mkSwp = (type: number, offset: number, flags = 0): Pte =>
+  (offset << PFN_SHIFT) | (type << SWP_TYPE_SHIFT) | SWP_MARK | flags;
 export const isMigrationEntry = (pte: Pte): boolean =>
   isSwapPte(pte) && swpType(pte) >= SWP_MIGRATION_READ && swpType(pte) <= SWP_MIGRATION_WRITE;
 export const isPteMarker = (pte: Pte): boolean => isSwapPte(pte) && swpType(pte) >= SWP_MARKER_UFFD_WP;

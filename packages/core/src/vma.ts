@@ -184,7 +184,8 @@ export class Vmas {
 
   /** vma_end_write_all(), for the VMAs of a list. */
   endWriteAll(list: number): void {
-    for (let i = this.#order.length(list) - 1; i >= 0; i--) this.segment.i32[this.#order.at(list, i) * STRIDE]! &= ~WRITE_LOCKED;
+    for (let i = this.#order.length(list) - 1; i >= 0; i--)
+      this.segment.i32[this.#order.at(list, i) * STRIDE]! &= ~WRITE_LOCKED;
   }
 
   mm(vma: number): number {

@@ -11,7 +11,7 @@ export interface Story {
   readonly next: readonly string[];
 }
 
-export const NEXT: readonly string[] = [
+const NEXT: readonly string[] = [
   "npm run mmun -- run examples/03-write-a-driver/upgrade.mm --kernel v6.4 --driver ./examples/03-write-a-driver/src/driver.ts",
   "npm run mmun -- replay packages/replay/traces/git.trace.gz",
   "npm run mmun -- list",

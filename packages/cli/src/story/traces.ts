@@ -34,7 +34,7 @@ export interface TraceSummary {
 }
 
 /** The traces of the story. */
-export const TRACES = [
+const TRACES = [
   { trace: "snapshot", title: "a heap, forked for snapshots while it is written", file: shippedTraces.snapshot },
   { trace: "mmapdb4k", title: "a database in a shared file mapping", file: shippedTraces.mmapdb4k },
   { trace: "git", title: "an ordinary program: git log -p", file: shippedTraces.git },

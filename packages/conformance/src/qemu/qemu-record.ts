@@ -23,8 +23,8 @@ export interface QemuCall {
 }
 
 /** What hardware would do with an entry. */
-export type QemuRight = "none" | "ro" | "rw" | "prot_none";
-export type QemuLevel = "none" | "pte" | "pmd";
+type QemuRight = "none" | "ro" | "rw" | "prot_none";
+type QemuLevel = "none" | "pte" | "pmd";
 
 /** A run of pages whose translation an operation changed. */
 export interface QemuTransition {

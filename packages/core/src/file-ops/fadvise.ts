@@ -21,7 +21,7 @@ function* dontneed(k: Kernel, t: Thread, file: number): Path<number> {
 }
 
 /** invalidate_mapping_pages(): clean pages of a disk file that nobody maps, holds or writes. */
-export function* invalidateMappingPages(k: Kernel, inode: number): Path {
+function* invalidateMappingPages(k: Kernel, inode: number): Path {
   yield step("invalidate_mapping_pages", () => {
     if (k.files.kind(inode) !== INODE_DISK) return 0;
     const length = k.files.cacheLength(inode);

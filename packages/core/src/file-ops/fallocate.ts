@@ -40,14 +40,7 @@ function* fallocate(k: Kernel, t: Thread, file: number, mode: number, offset: nu
  *
  * @returns 0 or -errno
  */
-export function* vfsFallocate(
-  k: Kernel,
-  t: Thread,
-  inode: number,
-  mode: number,
-  first: number,
-  end: number,
-): Path<number> {
+function* vfsFallocate(k: Kernel, t: Thread, inode: number, mode: number, first: number, end: number): Path<number> {
   const kind = yield step("f_op->fallocate", () => k.files.kind(inode));
   if (!supports(kind, mode)) return -EOPNOTSUPP;
   const low = Math.ceil(first);

@@ -91,7 +91,7 @@ function nextDirty(k: Kernel, inode: number, from: number, end: number): number 
  *
  * @returns pages of the folio
  */
-export function* writeFolio(k: Kernel, cpu: number, head: number): Path<number> {
+function* writeFolio(k: Kernel, cpu: number, head: number): Path<number> {
   yield* folioMkclean(k, cpu, head);
   yield step("folio_start_writeback", () => {
     k.pages.unmark(head, PG_DIRTY);

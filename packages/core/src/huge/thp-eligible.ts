@@ -30,6 +30,6 @@ export function thpAllowedByFlags(k: Kernel, vmFlags: number, kind: number): boo
 }
 
 /** {@link thpAllowedByFlags} and not disabled. Inside a step. */
-export function thpAllowedInFault(k: Kernel, mm: number, vmFlags: number, kind: number): boolean {
+function thpAllowedInFault(k: Kernel, mm: number, vmFlags: number, kind: number): boolean {
   return thpAllowedByFlags(k, vmFlags, kind) && !vmaThpDisabled(k, mm, vmFlags);
 }

@@ -49,7 +49,8 @@ function* wp(k: Kernel, vmf: VmFault): Path<HugetlbWpResult> {
     k.pages.setAnonExclusive(page, true);
     return REUSE;
   });
-  if (decision === REUSE) return { result: 0, upgrade: vmf.unshare || !vmf.has(VM_WRITE) ? 0 : yield* setHugePtepWritable(k, vmf) };
+  if (decision === REUSE)
+    return { result: 0, upgrade: vmf.unshare || !vmf.has(VM_WRITE) ? 0 : yield* setHugePtepWritable(k, vmf) };
   return { result: yield* copy(k, vmf, page), upgrade: 0 };
 }
 

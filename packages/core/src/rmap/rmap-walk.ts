@@ -59,7 +59,7 @@ function* rmapLock(k: Kernel, head: number): Path<Lock | undefined> {
 }
 
 /** True for the pages of a hugetlb file, whose rmap lock is taken for writing. Inside a step. */
-export function isHugetlbFile(k: Kernel, head: number): boolean {
+function isHugetlbFile(k: Kernel, head: number): boolean {
   return (
     !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_HUGETLB
   );
@@ -103,13 +103,13 @@ function isBefore(k: Kernel, left: number, right: number): boolean {
 }
 
 /** vma_address(): the first page of `vma` that maps any page of the folio; inside a step. */
-export function folioVmaStart(k: Kernel, vma: number, head: number): number {
+function folioVmaStart(k: Kernel, vma: number, head: number): number {
   if (k.pages.test(head, PG_KSM)) return ksmAddress(k, vma, head);
   return Math.max(k.vmas.start(vma), k.vmas.start(vma) + (k.pages.index(head) - k.vmas.pgoff(vma)));
 }
 
 /** vma_address_end(): page after the last of `vma` that maps any page of the folio; inside a step. */
-export function folioVmaEnd(k: Kernel, vma: number, head: number): number {
+function folioVmaEnd(k: Kernel, vma: number, head: number): number {
   if (k.pages.test(head, PG_KSM)) return k.vmas.end(vma);
   return Math.min(k.vmas.end(vma), k.vmas.start(vma) + (k.pages.index(head) - k.vmas.pgoff(vma)) + k.pages.pages(head));
 }

@@ -1,6 +1,5 @@
 import type { Kernel } from "../kernel.js";
 import { PG_ANON, PG_LRU, PG_SWAPBACKED } from "../page.js";
-import type { Vmas } from "../vma.js";
 
 /**
  * Reverse-mapping bookkeeping, as mm/rmap.c keeps it. All functions are parts of steps: they touch memory at once and yield nothing.
@@ -44,10 +43,4 @@ export function folioRemoveRmap(k: Kernel, pfn: number): void {
 /** folio_remove_rmap_pmd(). */
 export function folioRemoveRmapEntire(k: Kernel, pfn: number): void {
   k.pages.addEntireMapcount(pfn, -1);
-}
-
-/** vma_address(): the page of `vma` that maps page `pgoff` of its object, or -1 when it maps it nowhere. */
-export function vmaAddress(vmas: Vmas, vma: number, pgoff: number): number {
-  const vpn = vmas.start(vma) + (pgoff - vmas.pgoff(vma));
-  return vpn >= vmas.start(vma) && vpn < vmas.end(vma) ? vpn : -1;
 }
