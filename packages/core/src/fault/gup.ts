@@ -1,6 +1,7 @@
 import { call, downRead, type Path, step } from "@mmu-notifier/steps";
 import { EFAULT, EHWPOISON, ENOMEM, EOPNOTSUPP } from "../errno.js";
 import { INODE_DAX, INODE_DISK } from "../file.js";
+import { isHugeZeroPmd } from "../huge/huge-zero.js";
 import { touchPmdFromGup } from "../huge/touch-pmd.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import type { Kernel } from "../kernel.js";
@@ -168,8 +169,9 @@ function followPage(k: Kernel, vma: number, vpn: number, flags: GupFlags, cowed:
   if (huge && flags.splitPmd === true && (vmFlags & VM_HUGETLB) === 0) return MUST_SPLIT;
   const page = ptePfn(pte) + (huge ? vpn % k.tables.span[level]! : 0);
   const special = pteSpecial(pte);
-  // A DAX entry has a page behind it (pte_devmap); other special entries but the zero page's have none.
-  if (special && ptePfn(pte) !== k.pages.zeroPfn && vmaKind(k, vma) !== INODE_DAX) return -EFAULT;
+  // A DAX entry has a page behind it (pte_devmap); other special entries but those of the zero pages have none.
+  const zero = special && (ptePfn(pte) === k.pages.zeroPfn || isHugeZeroPmd(k, pte));
+  if (special && !zero && vmaKind(k, vma) !== INODE_DAX) return -EFAULT;
   if (flags.write === true && !canFollowWrite(k, vmFlags, pte, special ? 0 : page, cowed)) return NO_PAGE;
   if (flags.write !== true && flags.pin === true && !pteWrite(pte) && mustUnshare(k, vmFlags, page, flags))
     return MUST_UNSHARE;
