@@ -467,6 +467,18 @@ describe("entries that are present to software only", () => {
   });
 });
 
+describe("the huge zero page", () => {
+  it.each(["v6.12", "v6.18"])("%s: GUP reads it as the zeroes that it is", (profile) => {
+    const m = new FaultMachine(profile, "x86-64");
+    m.map({ start: 0, pages: 512 });
+    m.advise(0, VM_HUGEPAGE);
+
+    expect(m.read(7)).toBe(0);
+    expect(m.k.tables.levelOf(m.ptep(7))).toBe(1);
+    expect(m.gup(7, {})).toBe(m.pfn(7));
+  });
+});
+
 describe("memory that only a device can reach", () => {
   it("is moved back by its driver, in a range with the driver as owner", () => {
     const m = new FaultMachine("v6.12", "x86-64");
