@@ -1,6 +1,17 @@
 import * as core from "@mmu-notifier/core";
-import type { Happening, OpRecord, Place, Statement, Who } from "@mmu-notifier/script";
+import {
+  ARENA_PAGE,
+  ARENA_REACH,
+  type Happening,
+  type OpRecord,
+  type Place,
+  type Statement,
+  type Who,
+} from "@mmu-notifier/script";
 import type { QemuCall, QemuFault, QemuResult, QemuSetAccessFlags } from "./qemu-record.js";
+
+/** The page after the last one of a 64-bit address space. */
+const LAST_PAGE = 2 ** 52;
 
 /** Names of children in the order in which records first speak of them. */
 export class MmNames {
@@ -30,8 +41,10 @@ export function modelCalls(k: core.Kernel, happened: readonly Happening[], names
   const pteSet: QemuSetAccessFlags[] = [];
   const faults: QemuFault[] = [];
   for (const event of happened) {
+    if ("page" in event && (event.page < 0 || event.page >= ARENA_REACH)) continue;
     switch (event.kind) {
       case "notify":
+        if (!touchesArena(event)) break;
         notifier.push(callOf(k, event, names));
         break;
       case "set-access-flags":
@@ -50,6 +63,11 @@ export function modelCalls(k: core.Kernel, happened: readonly Happening[], names
     }
   }
   return { notifier, pteSet, faults };
+}
+
+/** The captures kept calls for the arena and for the whole address space. */
+function touchesArena({ call, start, end }: Extract<Happening, { kind: "notify" }>): boolean {
+  return call === "release" || (pageOf(start) < ARENA_REACH && pageOf(end) > 0);
 }
 
 function callOf(k: core.Kernel, event: Extract<Happening, { kind: "notify" }>, names: MmNames): QemuCall {
@@ -73,6 +91,8 @@ function callOf(k: core.Kernel, event: Extract<Happening, { kind: "notify" }>, n
 /** A place in whole pages, rounded outwards at its end. */
 function pageOf(place: Place): number {
   if (typeof place === "number") return place;
+  if (place === "max") return LAST_PAGE - ARENA_PAGE;
+  if (place === "0") return -ARENA_PAGE;
   return Math.ceil(Number.parseFloat(place));
 }
 
@@ -150,6 +170,8 @@ export function modelResult({ op }: Statement, record: OpRecord): QemuResult {
   }
   if (op.kind === "access")
     return { ret: op.mode === "one" ? 1 : typeof ret === "number" ? ret : 0, errno: null, sig: null };
+  // "out": an address outside of the arena.
+  if (typeof ret === "string") return { ret: null, errno: null, sig: null };
   if (status !== undefined) return { ret: status, errno: null, sig: null };
   return { ret: typeof ret === "number" ? ret : val === undefined ? null : 1, errno: null, sig: null };
 }

@@ -10,6 +10,8 @@ import {
   pteUffdWp,
   pteWrite,
   pteYoung,
+  since,
+  VM_HUGETLB,
   VM_SOFTDIRTY,
 } from "@mmu-notifier/core";
 import { ARENA_PAGE, PageView } from "@mmu-notifier/script";
@@ -50,11 +52,14 @@ export class ModelPages {
   readonly #arena: number;
   readonly #view: PageView;
   readonly #numbers = new FrameNumbers();
+  /** x86 since v6.6 keeps the dirty state of read-only entries in a bit of its own: dirty and not writable is a shadow stack. */
+  readonly #savesDirty: boolean;
 
   constructor(k: Kernel, mm: number, arena: number) {
     this.#k = k;
     this.#mm = mm;
     this.#arena = arena;
+    this.#savesDirty = k.arch.writeEncoding === "direct" && since(k.profile, 6, 6);
     this.#view = new PageView(k, mm, ARENA_PAGE, arena);
   }
 
@@ -71,16 +76,19 @@ export class ModelPages {
       if (vma === 0 || vmas.start(vma) >= arenaEnd) return facts;
       const first = Math.max(0, vmas.start(vma) - ARENA_PAGE);
       const end = Math.min(this.#arena, vmas.end(vma) - ARENA_PAGE);
-      const softDirty = this.#k.arch.softDirty && (vmas.flags(vma) & VM_SOFTDIRTY) !== 0;
-      for (let page = first; page < end; page++) this.#page(facts, page, softDirty);
+      const flags = this.#k.arch.softDirty ? vmas.flags(vma) : 0;
+      // pagemap shows soft-dirty bits of entries, but not of hugetlb entries.
+      const softDirtyBit = (flags & VM_HUGETLB) === 0 && this.#k.arch.softDirty ? PTE_SOFT_DIRTY : 0;
+      const softDirty = (flags & VM_SOFTDIRTY) === 0 ? 0 : SOFT_DIRTY;
+      for (let page = first; page < end; page++) this.#page(facts, page, softDirty, softDirtyBit);
     }
   }
 
-  #page(facts: ModelFacts, page: number, vmaSoftDirty: boolean): void {
-    const { pte: ops, pages, arch } = this.#k;
+  #page(facts: ModelFacts, page: number, ofVma: number, softDirtyBit: number): void {
+    const { pte: ops, pages } = this.#k;
     const pte = this.#view.pte[page]!;
-    let bits = LISTED | ((this.#view.level[page]! + 1) << LEVEL_SHIFT) | (vmaSoftDirty ? SOFT_DIRTY : 0);
-    if (arch.softDirty && (pte & PTE_SOFT_DIRTY) !== 0) bits |= SOFT_DIRTY;
+    let bits = LISTED | ((this.#view.level[page]! + 1) << LEVEL_SHIFT) | ofVma;
+    if ((pte & softDirtyBit) !== 0) bits |= SOFT_DIRTY;
     if (!ptePresent(pte)) {
       facts.bits[page] = pte === 0 ? bits : bits | SWAPPED;
       return;
@@ -90,7 +98,7 @@ export class ModelPages {
     if (ops.hwWritable(pte, false) || ((pte & (PTE_VALID | PTE_PROTNONE)) === PTE_PROTNONE && pteWrite(pte)))
       bits |= HW_WRITE;
     if (pteWrite(pte)) bits |= MAY_WRITE;
-    if (ops.dirty(pte)) bits |= DIRTY;
+    if (ops.dirty(pte) && !(this.#savesDirty && !pteWrite(pte))) bits |= DIRTY;
     if (pteYoung(pte)) bits |= YOUNG;
     if (pteSpecial(pte)) bits |= SPECIAL;
     if (pteUffdWp(pte)) bits |= UFFD_WP;

@@ -3,6 +3,7 @@ import { ARENA_MAX, parseScripts, ScriptSession } from "@mmu-notifier/script";
 import type { QemuCase } from "../corpus.js";
 import { describe, type Outcome } from "../divergence.js";
 import type { CaseContext } from "../run-options.js";
+import { CaptureInterpreter } from "./capture-interpreter.js";
 import { type ModelOperation, QemuComparison } from "./compare-qemu.js";
 import { MmNames, modelCalls, modelResult } from "./model-calls.js";
 import { type ModelFacts, ModelPages } from "./model-pages.js";
@@ -31,6 +32,7 @@ class QemuRun {
   readonly #ops: readonly string[];
   readonly #context: CaseContext;
   readonly #session: ScriptSession;
+  readonly #interpreter: CaptureInterpreter;
   readonly #comparison: QemuComparison;
   readonly #arena: number;
   readonly #names = new MmNames();
@@ -53,9 +55,12 @@ class QemuRun {
       arch,
       detail: true,
       snapshots: false,
+      // QEMU's arm64 machine has none.
+      dax: arch.startsWith("x86"),
       config: { ...qemuMachine(arch), ...config },
       ...(registry === undefined ? {} : { registry }),
     });
+    this.#interpreter = new CaptureInterpreter(this.#session);
     this.#comparison = new QemuComparison(context.counts, context.leftOut);
     this.#recorded = new RecordedPages(this.#arena);
     this.#model = new ModelPages(this.#session.machine.kernel, this.#session.mm, this.#arena);
@@ -106,7 +111,7 @@ class QemuRun {
     const { kernel } = this.#session.machine;
     const statement = this.#session.script.statements[step]!;
     try {
-      const record = this.#session.run(statement);
+      const record = this.#interpreter.run(statement);
       const happened = record.happened ?? [];
       return {
         ...modelResult(statement, record),

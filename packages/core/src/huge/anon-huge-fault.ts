@@ -1,8 +1,9 @@
 import { call, mightSleep, type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { MMF_UNSTABLE } from "../mm.js";
 import { PG_ANON, PG_LRU, PG_SWAPBACKED, PG_UPTODATE } from "../page.js";
-import { mkPte, type Pte, pteMkhuge, pteNone } from "../pte.js";
+import { mkPte, type Pte, pteMkhuge, pteMkspecial, pteNone } from "../pte.js";
 import { folioAddRmapEntire } from "../rmap/rmap.js";
 import { setPteAt } from "../tlb/ptep.js";
 import { updateMmuCache } from "../tlb/set-access-flags.js";
@@ -34,7 +35,9 @@ function* anonymousHuge(k: Kernel, vmf: VmFault): Path<number> {
   if (retry !== 0) return retry;
   const zero = !vmf.write && k.config.useZeroPage;
   const pfn = zero ? yield step("mm_get_huge_zero_folio", () => getHugeZeroPfn(k)) : yield* allocThp(k);
-  const fresh = pteMkhuge(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
+  const plain = pteMkhuge(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
+  // Since v6.18 an entry of the huge zero folio is special, as one of the zero page always was.
+  const fresh = zero && since(k.profile, 6, 18) ? pteMkspecial(plain) : plain;
   const entry = zero ? fresh : k.pte.maybeMkwrite(k.pte.mkdirty(fresh), vmf.vmFlags);
   return yield* install(k, vmf, zero ? 0 : pfn, entry);
 }

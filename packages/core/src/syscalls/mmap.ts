@@ -1,6 +1,6 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { EACCES, EAGAIN, EBADF, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from "../errno.js";
-import { FMODE_APPEND, FMODE_READ, FMODE_WRITE, INODE_HUGETLB, INODE_PFNMAP, INODE_SHMEM } from "../file.js";
+import { FMODE_APPEND, FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_HUGETLB, INODE_PFNMAP, INODE_SHMEM } from "../file.js";
 import { filePut } from "../files/file-put.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
@@ -13,6 +13,7 @@ import {
   VM_DONTEXPAND,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_HUGEPAGE,
   VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
@@ -225,7 +226,10 @@ function* mmapRegion(
     ? VM_HUGETLB | VM_DONTEXPAND
     : kind === INODE_PFNMAP
       ? VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP
-      : 0;
+      : // ext4_file_mmap(): DAX asks for huge entries by itself.
+        kind === INODE_DAX
+        ? VM_HUGEPAGE
+        : 0;
   const mergeable = (file !== 0 || anonymousPrivate) && ((flags | special) & VM_SPECIAL) === 0;
   if (mergeable) {
     const range = {
