@@ -36,6 +36,8 @@ export const PG_RESERVED = 1 << 15;
 export const PG_HWPOISON = 1 << 16;
 export const PG_ACTIVE = 1 << 17;
 export const PG_UPTODATE = 1 << 18;
+/** Flags of a page, not of its folio. */
+const OWN_FLAGS = PG_ANON_EXCLUSIVE | PG_HWPOISON;
 /** ZONE_DEVICE memory: its frame is never freed to the allocator. */
 export const PG_DEVICE = 1 << 19;
 export const PG_REFERENCED = 1 << 20;
@@ -105,8 +107,8 @@ export class Pages {
     const index = this.index(head);
     for (let i = 0; i < pages; i++) {
       const pfn = head + i;
-      const own = this.segment.i32[pfn * STRIDE + FLAGS]! & PG_ANON_EXCLUSIVE;
-      this.#set(pfn, FLAGS, (flags & ~PG_ANON_EXCLUSIVE) | own);
+      const own = this.segment.i32[pfn * STRIDE + FLAGS]! & OWN_FLAGS;
+      this.#set(pfn, FLAGS, (flags & ~OWN_FLAGS) | own);
       this.#set(pfn, HEAD, 0);
       this.#set(pfn, PRIVATE, 0);
       this.#set(pfn, REFCOUNT, references);

@@ -34,15 +34,18 @@ import {
   MADV_FREE,
   MADV_GUARD_INSTALL,
   MADV_GUARD_REMOVE,
+  MADV_HWPOISON,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
+  MADV_SOFT_OFFLINE,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from "./advice.js";
 import { madviseDontneedFree } from "./dontneed.js";
 import { madviseGuardInstall, madviseGuardRemove } from "./guard.js";
+import { injectError } from "./inject-error.js";
 import { madviseWillneed } from "./willneed.js";
 
 /** Advices that change VMAs and so need mmap_lock for writing. */
@@ -84,6 +87,8 @@ export function sysMadvise(k: Kernel, t: Thread, start: number, length: number, 
 function* madvise(k: Kernel, t: Thread, start: number, length: number, advice: number): Path<number> {
   const range = checkRange(k, start, length, advice);
   if (typeof range === "number") return range;
+  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE)
+    return yield* injectError(k, t, range.from, range.to, advice);
   yield* lock(k, t.mm, advice);
   const tlb = batchesFlushes(k, advice) ? yield* tlbGatherMmu(k, t.cpu, t.mm) : undefined;
   const error = yield* doBehavior(k, t, range.from, range.to, advice, tlb);

@@ -3,7 +3,7 @@ import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_ANON, PG_DIRTY } from "../page.js";
+import { PG_ANON, PG_DIRTY, PG_HWPOISON } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
 import {
   isMigrationEntry,
@@ -113,9 +113,8 @@ function presentEntry(k: Kernel, vma: number, old: Pte, pfn: number, huge: boole
 
 /** try_to_map_unused_to_zeropage(): not in locked memory, which was promised frames. */
 function mapsZero(k: Kernel, vma: number, pfn: number): boolean {
-  return (
-    k.pages.content(pfn) === 0 && k.pages.test(pfn, PG_ANON) && !k.vmas.has(vma, VM_LOCKED) && k.pages.order(pfn) === 0
-  );
+  if (k.pages.order(pfn) !== 0 || k.pages.test(pfn, PG_HWPOISON)) return false;
+  return k.pages.content(pfn) === 0 && k.pages.test(pfn, PG_ANON) && !k.vmas.has(vma, VM_LOCKED);
 }
 
 function zeroEntry(k: Kernel, vma: number, old: Pte): Pte {

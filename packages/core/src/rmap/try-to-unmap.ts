@@ -149,7 +149,7 @@ function* unmapEntry(
   const after = yield step("try_to_unmap_one", () => replacement(k, vma, before, huge, flags));
   if (after !== 0) yield setPteAt(k, mm, vpn, ptep, after);
   if (after === before) return KEEP;
-  if (anon !== 0) yield* notifyUnderPtl(k, mm, vpn, 1);
+  if (anon !== 0 && flags.hwpoison !== true) yield* notifyUnderPtl(k, mm, vpn, 1);
   yield step("folio_remove_rmap_pte", () => {
     const pfn = ptePfn(before);
     if (huge) folioRemoveRmapEntire(k, pfn);
