@@ -28,8 +28,3 @@ export function thpAllowedByFlags(k: Kernel, vmFlags: number, kind: number): boo
   if (kind !== 0 || (vmFlags & (VM_SPECIAL | VM_HUGETLB)) !== 0) return false;
   return k.config.thp === "always" || (k.config.thp === "madvise" && (vmFlags & VM_HUGEPAGE) !== 0);
 }
-
-/** {@link thpAllowedByFlags} and not disabled. Inside a step. */
-function thpAllowedInFault(k: Kernel, mm: number, vmFlags: number, kind: number): boolean {
-  return thpAllowedByFlags(k, vmFlags, kind) && !vmaThpDisabled(k, mm, vmFlags);
-}
