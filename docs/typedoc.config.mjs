@@ -10,6 +10,15 @@ function isPublic(name) {
   return JSON.parse(readFileSync(manifest, "utf8")).private !== true;
 }
 
+// The sdk exports parts of the packages below again; comments of these link to their own package.
+const externalSymbolLinkMappings = Object.fromEntries(
+  readdirSync(packages)
+    .filter(isPublic)
+    .map((name) => [`@mmu-notifier/${name}`, { "*": `/api/@mmu-notifier/${name}/` }]),
+);
+
+const validation = { notExported: false, invalidLink: true, notDocumented: false };
+
 /** @type {import("typedoc").TypeDocOptions} */
 export default {
   entryPointStrategy: "packages",
@@ -22,12 +31,18 @@ export default {
     tsconfig: "tsconfig.json",
     skipErrorChecking: true,
     disableSources: true,
+    // What a class inherits from RxJS is described there.
+    excludeExternals: true,
+    // A class may be public and take arguments that only the package itself can make.
+    validation,
+    externalSymbolLinkMappings,
   },
   plugin: ["typedoc-plugin-markdown", "typedoc-vitepress-theme"],
   logLevel: "Warn",
   out: "api",
   docsRoot: ".",
   readme: "none",
-  validation: { notExported: false, invalidLink: true, notDocumented: false },
+  validation,
+  externalSymbolLinkMappings,
   disableSources: true,
 };

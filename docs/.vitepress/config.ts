@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitepress";
+import { readmePages } from "./readme-pages.js";
 import { nav, sidebar } from "./sidebar.js";
 
 const docs = fileURLToPath(new URL("..", import.meta.url));
@@ -10,6 +11,7 @@ export default defineConfig({
   lang: "en",
   cleanUrls: true,
   lastUpdated: false,
+  markdown: { config: readmePages },
   themeConfig: {
     nav: nav(docs),
     sidebar: sidebar(docs),

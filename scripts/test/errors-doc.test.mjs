@@ -41,6 +41,17 @@ describe("docs/reference/errors.md", () => {
   });
 });
 
+describe("docs/guide/verdicts.md", () => {
+  it("has a row for every verdict of the checker", () => {
+    const source = readFileSync(join(repository, "packages/checker/src/engine/verdict.ts"), "utf8");
+    const union = /^export type Verdict =([^;]+);/m.exec(source)?.[1] ?? "";
+    const rows = readFileSync(join(repository, "docs/guide/verdicts.md"), "utf8").matchAll(/^\| `([A-Z-]+)` \|/gm);
+    expect([...rows].map(([, verdict]) => verdict)).toEqual(
+      [...union.matchAll(/"([A-Z-]+)"/g)].map(([, name]) => name),
+    );
+  });
+});
+
 describe("reading codes off sources", () => {
   let root;
 

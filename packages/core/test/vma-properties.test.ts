@@ -73,12 +73,10 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   },
   {
     weight: 5,
-    arbitrary: fc
-      .tuple(range, rights)
-      .map(([[at, pages], how]): Op => ({
-        name: `protect ${at} ${pages} ${how}`,
-        run: (m) => void m.run(m.protect(at, pages, how)),
-      })),
+    arbitrary: fc.tuple(range, rights).map(([[at, pages], how]): Op => ({
+      name: `protect ${at} ${pages} ${how}`,
+      run: (m) => void m.run(m.protect(at, pages, how)),
+    })),
   },
   {
     weight: 4,
@@ -169,12 +167,12 @@ describe.each([
       fc.property(fc.array(op, { minLength: 1, maxLength: 25 }), fc.nat(25), (ops, forkAt) => {
         const m = new VmaMachine(profile, arch);
         let child = 0;
-        for (const [i, { name, run }] of ops.entries()) {
+        for (const [i, call] of ops.entries()) {
           if (i === forkAt) child = m.run(sysFork(m.k, m.t));
           const before = translations(m);
-          const log = m.heard(() => run(m));
+          const log = m.heard(() => call.run(m));
           checkVmas(m);
-          checkCovered(before, translations(m), log, name);
+          checkCovered(before, translations(m), log, call.name);
         }
         if (child !== 0) m.run(mmput(m.k, { cpu: 0, mm: child }));
         m.run(mmput(m.k, m.t));

@@ -6,7 +6,7 @@ import type { CaseContext } from "../run-options.js";
 import { MmrunComparison } from "./compare-mmrun.js";
 
 /** The recording machine: huge pages on request, 64 hugetlb pages, one node, no soft-dirty bits. */
-export const MMRUN_MACHINE: Partial<KernelConfig> = { thp: "madvise", hugetlbPages: 64, nodes: 1, softDirty: false };
+const MMRUN_MACHINE: Partial<KernelConfig> = { thp: "madvise", hugetlbPages: 64, nodes: 1, softDirty: false };
 
 /** A session on the model of the machine that the records come from. */
 export function mmrunSession(script: Script, { kernel, arch, config, registry, detail }: CaseContext): ScriptSession {

@@ -55,7 +55,7 @@ export function* runProbes({ name, arena, records }: ProbeCase, context: CaseCon
 }
 
 /** What a sweep of stores says about each page, given the pages before it. */
-export function writeClasses(arena: number, pages: readonly PageRun[], sweep: OpRecord): readonly WriteRun[] {
+function writeClasses(arena: number, pages: readonly PageRun[], sweep: OpRecord): readonly WriteRun[] {
   const flags = Array.from({ length: arena }, () => "");
   for (const [first, count, text] of pages)
     for (let i = first; i < Math.min(arena, first + count); i++) flags[i] = text;

@@ -67,7 +67,9 @@ export function modelCalls(k: core.Kernel, happened: readonly Happening[], names
 
 /** The captures kept calls for the arena and for the whole address space. */
 function touchesArena({ call, start, end }: Extract<Happening, { kind: "notify" }>): boolean {
-  return call === "release" || (pageOf(start) < ARENA_REACH && pageOf(end) > 0);
+  if (call === "release") return true;
+  const after = call === "change_pte" ? pageOf(start) + 1 : pageOf(end);
+  return pageOf(start) < ARENA_REACH && after > 0;
 }
 
 function callOf(k: core.Kernel, event: Extract<Happening, { kind: "notify" }>, names: MmNames): QemuCall {

@@ -92,7 +92,7 @@ const CHANGED = 1;
 const SAME_FRAME = 2;
 const FROM_SHIFT = 2;
 const TO_SHIFT = 4;
-export const RIGHTS = ["none", "ro", "rw", "prot_none"] as const;
+const RIGHTS = ["none", "ro", "rw", "prot_none"] as const;
 
 /** Recorded transitions, spread over the arena. */
 export function recordedTransitions(arena: number, runs: readonly QemuTransition[]): Int32Array {

@@ -12,7 +12,7 @@ import { RecordedPages, recordedTransitions, transitionsBetween } from "./page-f
 import type { QemuRecord } from "./qemu-record.js";
 
 /** The machine of the captures: two nodes, huge pages on request (also for shared memory), soft-dirty bits where there are any. */
-export function qemuMachine(arch: string): Partial<KernelConfig> {
+function qemuMachine(arch: string): Partial<KernelConfig> {
   return { thp: "madvise", shmemThp: "advise", nodes: 2, softDirty: arch.startsWith("x86") };
 }
 

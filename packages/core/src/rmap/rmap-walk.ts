@@ -1,6 +1,5 @@
 import { downRead, downWrite, type Lock, type Path, step, upRead, upWrite } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
-import { INODE_HUGETLB } from "../file.js";
 import { PG_ANON, PG_KSM } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import { isMigrationEntry, ptePfn, ptePresent, swpOffset } from "../pte.js";
@@ -56,13 +55,6 @@ function* rmapLock(k: Kernel, head: number): Path<Lock | undefined> {
   if (anonRoot !== 0) return k.anonVmas.lockOfRoot(anonRoot);
   const inode = yield step("folio_mapping", () => (k.pages.test(head, PG_ANON) ? 0 : k.pages.mapping(head)));
   return inode === 0 ? undefined : k.files.iMmapLock(inode);
-}
-
-/** True for the pages of a hugetlb file, whose rmap lock is taken for writing. Inside a step. */
-function isHugetlbFile(k: Kernel, head: number): boolean {
-  return (
-    !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_HUGETLB
-  );
 }
 
 function nextVma(k: Kernel, head: number, after: number): number {
