@@ -100,6 +100,7 @@ export { getUserPages, type GupFlags, unpinUserPage } from "./fault/gup.js";
 export { pinUserPages, unpinUserPages } from "./fault/pin-user-pages.js";
 export { notifyProtectionUpgrade, upgradeEventDue, type UpgradeSite } from "./fault/upgrade-event.js";
 export { vmPageProt, vmPageProtOf } from "./fault/vm-page-prot.js";
+export { type AnonOrderSetting, HugeAnonOrders } from "./huge/anon-orders.js";
 export { splitHugePmd } from "./huge/split-huge-pmd.js";
 export { HugetlbPool } from "./hugetlb/hugetlb-pool.js";
 export {

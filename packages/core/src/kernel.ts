@@ -6,6 +6,7 @@ import type { Architecture } from "./arch/architecture.js";
 import { PteOps } from "./arch/pte-ops.js";
 import { Files } from "./file.js";
 import { FOUR_LEVEL, type Geometry } from "./geometry.js";
+import { HugeAnonOrders } from "./huge/anon-orders.js";
 import { HugetlbPool } from "./hugetlb/hugetlb-pool.js";
 import { DEFAULT_CONFIG, type KernelConfig } from "./kernel-config.js";
 import type { KernelEvent } from "./kernel-event.js";
@@ -51,6 +52,8 @@ export class Kernel {
   readonly swap: Swap;
   readonly uffds: Userfaultfds;
   readonly hugetlb: HugetlbPool;
+  /** Sizes of anonymous folios below the PMD's that are enabled. */
+  readonly anonOrders: HugeAnonOrders;
   readonly bus: NotifierBus;
   /** TLBs of the CPUs. */
   readonly tlbs: CpuTlbs;
@@ -82,6 +85,7 @@ export class Kernel {
     this.swap = new Swap(memory);
     this.uffds = new Userfaultfds(memory);
     this.hugetlb = new HugetlbPool(memory, this.config.hugetlbPages);
+    this.anonOrders = new HugeAnonOrders(memory);
     this.bus = new NotifierBus(memory, {
       hook: profile.hook,
       hookFromRangeEnd: profile.hookFromRangeEnd,

@@ -3,7 +3,7 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { isPteMarker, pteNone, ptePresent, pteUffdWp, pteWrite } from "../pte.js";
 import { UFFD_FEATURE_SIGBUS, UFFD_FEATURE_WP_ASYNC } from "../userfaultfd.js";
-import { VM_UFFD_MISSING, VM_UFFD_WP } from "../vma.js";
+import { VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { step } from "@mmu-notifier/steps";
 import { VM_FAULT_RETRY, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
@@ -12,6 +12,8 @@ import { VM_FAULT_RETRY, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
 export type UserfaultReason = "missing" | "wp" | "minor";
 
 export const userfaultfdMissing = (vmf: VmFault): boolean => vmf.has(VM_UFFD_MISSING);
+/** userfaultfd_armed(): a monitor watches this VMA in some mode. */
+export const userfaultfdArmed = (vmf: VmFault): boolean => vmf.has(VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR);
 export const userfaultfdWp = (vmf: VmFault): boolean => vmf.has(VM_UFFD_WP);
 
 /** userfaultfd_wp_async(): the kernel resolves write protection of this VMA itself. Inside a step. */

@@ -5,13 +5,16 @@ import { PG_ANON, PG_LRU, PG_SWAPBACKED } from "../page.js";
  * Reverse-mapping bookkeeping, as mm/rmap.c keeps it. All functions are parts of steps: they touch memory at once and yield nothing.
  */
 
-/** folio_add_new_anon_rmap(): a fresh anonymous page that only this entry maps. */
+/** folio_add_new_anon_rmap(): a fresh anonymous folio that only the entries of `vma` from `vpn` on map, one for each of its pages. */
 export function folioAddNewAnonRmap(k: Kernel, pfn: number, vma: number, vpn: number): void {
   k.pages.mark(pfn, PG_ANON | PG_SWAPBACKED | PG_LRU);
   k.pages.setMapping(pfn, k.vmas.anonVma(vma));
-  k.pages.setIndex(k.pages.head(pfn), k.vmas.linearIndex(vma, vpn) - (pfn - k.pages.head(pfn)));
-  k.pages.setAnonExclusive(pfn, true);
-  k.pages.addMapcount(pfn, 1);
+  k.pages.setIndex(pfn, k.vmas.linearIndex(vma, vpn));
+  const end = pfn + k.pages.pages(pfn);
+  for (let page = pfn; page < end; page++) {
+    k.pages.setAnonExclusive(page, true);
+    k.pages.addMapcount(page, 1);
+  }
 }
 
 /** folio_add_anon_rmap_pte(): one more entry maps an anonymous page; `exclusive` sets PageAnonExclusive. */

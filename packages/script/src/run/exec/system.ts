@@ -1,4 +1,5 @@
 import {
+  type AnonOrderSetting,
   dropCaches,
   EBUSY,
   ENOENT,
@@ -127,6 +128,10 @@ export function* drop({ k, t }: Environment): Path<Outcome> {
   return counted(yield* dropCaches(k, t));
 }
 
+/** Size in KiB and new value of a knob of multi-size THP. */
+const ANON_ORDER = /^\/sys\/kernel\/mm\/transparent_hugepage\/hugepages-(\d+)kB\/enabled$/;
+const KIB_PER_PAGE = PAGE / 1024;
+
 const SPLIT_HUGE_PAGES = /\/split_huge_pages$/;
 
 /** Knobs that older kernels do not have, and the version they came with. */
@@ -140,7 +145,24 @@ export function* sysfs({ k, t }: Environment, op: OpOf<"sysfs">): Path<Outcome> 
   if (NEW_KNOBS.some(([path, major, minor]) => path.test(op.path) && !since(k.profile, major, minor)))
     return counted(-ENOENT);
   if (SPLIT_HUGE_PAGES.test(op.path)) yield* splitAll(k, t.cpu);
+  const size = ANON_ORDER.exec(op.path);
+  if (size !== null) yield* setAnonOrder(k, Math.log2(Number(size[1]) / KIB_PER_PAGE), op.value);
   return { ret: 0 };
+}
+
+const ANON_ORDER_SETTINGS: readonly string[] = ["always", "madvise", "inherit", "never"] satisfies AnonOrderSetting[];
+
+function isAnonOrderSetting(value: string): value is AnonOrderSetting {
+  return ANON_ORDER_SETTINGS.includes(value);
+}
+
+/** anon_enabled_store(). */
+function* setAnonOrder(k: Environment["k"], order: number, value: string): Path {
+  if (!Number.isInteger(order) || !isAnonOrderSetting(value)) return;
+  yield step("anon_enabled_store", () => {
+    k.anonOrders.set(order, value);
+    return 0;
+  });
 }
 
 /** split_huge_pages_all(): every anonymous compound page that lets itself be split. */
