@@ -1,0 +1,10 @@
+import armSmmu from "@mmu-notifier/driver-arm-smmu";
+import iommuBtm from "@mmu-notifier/driver-iommu-btm";
+import kvm from "@mmu-notifier/driver-kvm";
+import { secondaryMmuSuite } from "../src/index.js";
+
+secondaryMmuSuite({ driver: armSmmu });
+secondaryMmuSuite({ driver: iommuBtm });
+secondaryMmuSuite({ driver: iommuBtm, title: "iommu-btm with ATS", options: { ats: true } });
+secondaryMmuSuite({ driver: kvm });
+secondaryMmuSuite({ driver: kvm, title: "kvm that does not filter", options: { filter: false } });
