@@ -77,6 +77,10 @@ export interface KernelProfile {
   readonly arm64UffdWp: "ignored" | "refused" | "works";
   /** Event of write-protecting a DAX page for writeback: CLEAR up to v5.10, PROTECTION_PAGE since. */
   readonly daxWriteProtectEvent: "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE";
+  /** A read fault of a DAX file marks its entry dirty as well, so that the next fsync visits it: dax_insert_entry() of v6.0 and v6.1. */
+  readonly daxReadDirties: boolean;
+  /** Pages of DAX files are counted like others and their entries are not special, insert_page() instead of insert_pfn(): since v6.15. */
+  readonly daxPagesAreNormal: boolean;
   /** folio_referenced() asks secondary MMUs with clear_flush_young for each page it reclaims; the multi-generational LRU of later builds does not. */
   readonly reclaimAges: boolean;
   /** Faults try the per-VMA lock before mmap_lock: never, for anonymous VMAs (v6.4, v6.5), for all (since v6.6). */

@@ -175,7 +175,7 @@ describe("a record", () => {
   });
 
   it("of a file on a machine without DAX, or of a knob that the kernel does not have yet, is ENOENT", () => {
-    expect(run("dax f 8\nmap 0 8 rw shared fd=f", { dax: false }).map(({ err }) => err)).toEqual(["ENOENT", "EBADF"]);
+    expect(run("dax f 8\nmap 0 8 rw shared fd=f", { dax: "none" }).map(({ err }) => err)).toEqual(["ENOENT", "EBADF"]);
     const knob = "sysfs /sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled always";
     expect([last(knob, { kernel: "v6.4" }).err, last(knob, { kernel: "v6.12" }).ret]).toEqual(["ENOENT", 0]);
   });

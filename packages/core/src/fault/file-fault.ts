@@ -9,7 +9,7 @@ import { doFaultAround, shouldFaultAround } from "./fault-around.js";
 import { faultPage } from "./file-ops.js";
 import { finishFault } from "./finish-fault.js";
 import { faultDirtySharedPage, pageMkwrite } from "./file-write-notify.js";
-import { daxFault } from "./insert-pfn.js";
+import { daxFault } from "./dax-fault.js";
 import { pfnmapFault } from "./pfnmap-fault.js";
 import {
   VM_FAULT_DONE_COW,

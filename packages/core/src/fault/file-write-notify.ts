@@ -5,7 +5,7 @@ import { since } from "../kernel-profile.js";
 import { PG_DIRTY, PG_LOCKED, PG_READAHEAD, PG_WRITEBACK } from "../page.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
-import { daxInsertPfnMkwrite } from "./insert-pfn.js";
+import { daxInsertPfnMkwrite } from "./dax-fault.js";
 import {
   FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_RETRY_NOWAIT,

@@ -1,13 +1,12 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
-import { PG_DIRTY } from "../page.js";
 import { mkPte, type Pte, pteMkhuge, pteMkspecial, pteMkyoung, pteNone, ptePfn, ptePresent } from "../pte.js";
 import { PMD_LEVEL, type Ptep } from "../page-table.js";
 import { setPteAt } from "../tlb/ptep.js";
 import { ptepSetAccessFlags, updateMmuCache } from "../tlb/set-access-flags.js";
 import { lockPtl, pteAlloc, unlockPtl } from "./pte-map.js";
 import { notifyProtectionUpgrade, upgradeEventDue, type UpgradeSite } from "./upgrade-event.js";
-import { VM_FAULT_FALLBACK, VM_FAULT_NOPAGE, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
+import { VM_FAULT_FALLBACK, VM_FAULT_NOPAGE, type VmFault } from "./vm-fault.js";
 import { vmPageProt } from "./vm-page-prot.js";
 
 const INSTALL = 1;
@@ -27,7 +26,7 @@ export function insertPfn(k: Kernel, vmf: VmFault, pfn: number, mkwrite: boolean
 function* insert(k: Kernel, vmf: VmFault, pfn: number, mkwrite: boolean): Path<number> {
   if (!(yield* pteAlloc(k, vmf))) return VM_FAULT_NOPAGE;
   const fresh = pteMkspecial(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
-  const result = yield* place(k, vmf, vmf.ptep, fresh, mkwrite, "insert_pfn");
+  const result = yield* placeEntry(k, vmf, vmf.ptep, fresh, mkwrite, "insert_pfn");
   if (upgradeEventDue(k, "insertPfn", "after-ptl", result))
     yield* notifyProtectionUpgrade(k, vmf.mm, vmf.vpn, vmf.vpn + 1);
   return VM_FAULT_NOPAGE;
@@ -45,13 +44,25 @@ function* insertPmd(k: Kernel, vmf: VmFault, pfn: number, write: boolean): Path<
   if (pmdp === 0) return VM_FAULT_FALLBACK;
   const fresh = pteMkhuge(pteMkspecial(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind))));
   const site: UpgradeSite = "insertPfnPmd";
-  const result = yield* place(k, vmf, pmdp, fresh, write, "insert_pfn_pmd");
+  const result = yield* placeEntry(k, vmf, pmdp, fresh, write, "insert_pfn_pmd");
   if (upgradeEventDue(k, site, "after-ptl", result)) yield* notifyProtectionUpgrade(k, vmf.mm, base, base + pages);
   return VM_FAULT_NOPAGE;
 }
 
-/** Installs `fresh`, or upgrades what maps the same frame; returns what set_access_flags said. */
-function* place(k: Kernel, vmf: VmFault, ptep: Ptep, fresh: Pte, mkwrite: boolean, site: string): Path<number> {
+/**
+ * Installs `fresh`, or upgrades what maps the same frame; returns what set_access_flags said.
+ *
+ * @param count takes the reference and the mapping of a counted page, inside a step; frames without struct page have none
+ */
+export function* placeEntry(
+  k: Kernel,
+  vmf: VmFault,
+  ptep: Ptep,
+  fresh: Pte,
+  mkwrite: boolean,
+  site: string,
+  count?: () => void,
+): Path<number> {
   yield lockPtl(k, ptep);
   const present = yield step("pte_none", () => k.tables.get(ptep));
   const decision = pteNone(present)
@@ -62,10 +73,18 @@ function* place(k: Kernel, vmf: VmFault, ptep: Ptep, fresh: Pte, mkwrite: boolea
   let result = 0;
   if (decision === INSTALL) {
     const entry = mkwrite ? writable(k, vmf, fresh) : fresh;
+    if (count !== undefined) {
+      yield step("folio_get, folio_add_file_rmap_pte", () => {
+        count();
+        return 0;
+      });
+    }
     yield setPteAt(k, vmf.mm, vmf.vpn, ptep, entry);
     yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   } else if (decision === UPGRADE) {
-    result = yield* ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, ptep, writable(k, vmf, present), true, site);
+    const entry =
+      count === undefined ? writable(k, vmf, present) : k.pte.maybeMkwrite(pteMkyoung(present), vmf.vmFlags);
+    result = yield* ptepSetAccessFlags(k, vmf.cpu, vmf.mm, vmf.vpn, ptep, entry, true, site);
     if (result !== 0) yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   }
   yield unlockPtl(k, ptep);
@@ -74,29 +93,4 @@ function* place(k: Kernel, vmf: VmFault, ptep: Ptep, fresh: Pte, mkwrite: boolea
 
 function writable(k: Kernel, vmf: VmFault, pte: Pte): Pte {
   return k.pte.maybeMkwrite(k.pte.mkdirty(pteMkyoung(pte)), vmf.vmFlags);
-}
-
-/** dax_iomap_fault() for one page: looks the frame up in the file and maps it; a hole is filled. */
-export function* daxFault(k: Kernel, vmf: VmFault): Path<number> {
-  const pfn = yield daxPfn(k, vmf);
-  if (pfn === 0) return VM_FAULT_SIGBUS;
-  return yield* insertPfn(k, vmf, pfn, vmf.write);
-}
-
-/** dax_insert_pfn_mkwrite(): the entry of a page that was mapped read-only becomes writable. */
-export function* daxInsertPfnMkwrite(k: Kernel, vmf: VmFault): Path<number> {
-  const pfn = yield daxPfn(k, vmf);
-  if (pfn === 0) return VM_FAULT_NOPAGE;
-  return yield* insertPfn(k, vmf, pfn, true);
-}
-
-function daxPfn(k: Kernel, vmf: VmFault) {
-  return step("dax_iomap_iter", () => {
-    const inode = k.files.inode(k.vmas.file(vmf.vma));
-    const pgoff = k.vmas.linearIndex(vmf.vma, vmf.vpn);
-    if (pgoff >= k.files.size(inode)) return 0;
-    const pfn = k.files.stored(inode, pgoff);
-    if (pfn !== 0 && vmf.write) k.pages.mark(pfn, PG_DIRTY);
-    return pfn;
-  });
 }

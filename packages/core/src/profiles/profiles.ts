@@ -30,6 +30,8 @@ const v5_10: KernelProfile = {
   uffdUnregisterResolves: false,
   arm64UffdWp: "ignored",
   daxWriteProtectEvent: "MMU_NOTIFY_CLEAR",
+  daxReadDirties: false,
+  daxPagesAreNormal: false,
   reclaimAges: true,
   perVmaLock: "no",
   contpte: false,
@@ -47,6 +49,7 @@ const v6_1: KernelProfile = {
   arm64UffdWp: "refused",
   arm64MkwriteNeedsDirty: true,
   daxWriteProtectEvent: "MMU_NOTIFY_PROTECTION_PAGE",
+  daxReadDirties: true,
 };
 
 const v6_4: KernelProfile = {
@@ -59,6 +62,7 @@ const v6_4: KernelProfile = {
   hugetlbGathers: "never",
   perVmaLock: "anon",
   arm64MkwriteNeedsDirty: false,
+  daxReadDirties: false,
 };
 
 /** The four places of the patch, one of them before the page-table lock is dropped. */
@@ -133,6 +137,7 @@ const v6_18: KernelProfile = {
   arm64HugetlbClearFlushSpan: "entry",
   x86HookRange: "asked",
   mprotectBatches: true,
+  daxPagesAreNormal: true,
 };
 
 const v7_3: KernelProfile = {

@@ -66,6 +66,9 @@ export function* createBuiltInFiles(k: Kernel, t: Thread, state: ScriptState, ar
     });
 }
 
+/** No DAX device, or one whose file system gives large files runs that are aligned like huge pages, or runs that are not. */
+export type DaxDevice = "none" | "aligned" | "unaligned";
+
 /** What a file is when it is made. */
 export interface NewFile {
   readonly name: string;
@@ -74,13 +77,19 @@ export interface NewFile {
   readonly pages: number;
   /** Pages from the first that hold a byte. */
   readonly written: number;
+  readonly dax?: DaxDevice;
 }
 
 /** Makes a file and opens it for reading and writing. */
-export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, kind, pages, written }: NewFile): Path {
+export function* createFile(
+  k: Kernel,
+  t: Thread,
+  state: ScriptState,
+  { name, kind, pages, written, dax = "aligned" }: NewFile,
+): Path {
   const file = yield step("open", () => {
     const inode = k.files.createInode(INODES[kind], pages);
-    if (kind === "dax") allocateBlocks(k, inode, pages);
+    if (kind === "dax") allocateBlocks(k, inode, pages, dax === "aligned");
     const row = k.files.open(inode, FMODE_READ | FMODE_WRITE);
     state.setFile(name, row);
     return row;
@@ -91,16 +100,25 @@ export function* createFile(k: Kernel, t: Thread, state: ScriptState, { name, ki
 }
 
 /** A DAX file is its blocks: frames of device memory, in huge runs where the file is large enough. */
-function allocateBlocks(k: Kernel, inode: number, pages: number): void {
+function allocateBlocks(k: Kernel, inode: number, pages: number, aligned: boolean): void {
   const huge = k.tables.hugePages;
   for (let index = 0; index < pages;) {
-    const run = pages - index >= huge ? huge : 1;
-    const first = k.pages.segment.allocRun(run, run, PG_ALLOCATED | PG_DEVICE | PG_UPTODATE);
+    const run = aligned && pages - index >= huge ? huge : 1;
+    const first = allocateRun(k, run, aligned ? -1 : index % huge);
     for (let i = 0; i < run; i++, index++) {
       k.pages.get(first + i);
       k.files.setStored(inode, index, first + i);
     }
   }
+}
+
+/** The lowest free run of `pages` frames, aligned to its size, whose place in a huge page is not `never`. */
+function allocateRun(k: Kernel, pages: number, never: number): number {
+  const first = k.pages.segment.allocRun(pages, pages, PG_ALLOCATED | PG_DEVICE | PG_UPTODATE);
+  if (first % k.tables.hugePages !== never) return first;
+  const other = k.pages.segment.allocRun(pages, pages, PG_ALLOCATED | PG_DEVICE | PG_UPTODATE);
+  k.pages.segment.free(first);
+  return other;
 }
 
 function openReadOnly(k: Kernel, state: ScriptState, name: string, of: string) {

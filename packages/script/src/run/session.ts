@@ -12,7 +12,7 @@ import type { Unsubscribable } from "rxjs";
 import { ARENA_PAGE, type Script, type Statement } from "../script.js";
 import { PageSnapshots } from "../snapshot/page-snapshot.js";
 import { vmaSnapshot } from "../snapshot/vma-snapshot.js";
-import { backingName, createBuiltInFiles } from "./backing-files.js";
+import { backingName, createBuiltInFiles, type DaxDevice } from "./backing-files.js";
 import { deviceAccess } from "./exec/devices.js";
 import { type Environment } from "./exec/environment.js";
 import { opPath } from "./exec/op-path.js";
@@ -39,11 +39,12 @@ export interface SessionOptions {
    */
   readonly listen?: boolean;
   /**
-   * The machine has a device with DAX to make files on; without one, making such a file is ENOENT.
+   * The machine's device with DAX to make files on; without one, making such a file is ENOENT. How the file system lays blocks of
+   * large files out decides whether huge entries can map them.
    *
-   * @defaultValue true
+   * @defaultValue "aligned"
    */
-  readonly dax?: boolean;
+  readonly dax?: DaxDevice;
   /**
    * Records carry what happened in detail.
    *
@@ -128,7 +129,7 @@ export class ScriptSession implements Cast {
       t: this.process.thread,
       state: this.state,
       notifier: this.notifier,
-      dax: this.#options.dax !== false,
+      dax: this.#options.dax ?? "aligned",
       value: valueOf(statement),
     };
   }

@@ -1,6 +1,7 @@
 import type { Kernel, Thread } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import { ARENA_BASE } from "../../script.js";
+import type { DaxDevice } from "../backing-files.js";
 import type { ProcessNotifier } from "../process-notifier.js";
 import type { ScriptState } from "../script-state.js";
 
@@ -11,8 +12,8 @@ export interface Environment {
   readonly t: Thread;
   readonly state: ScriptState;
   readonly notifier: ProcessNotifier;
-  /** The machine has a DAX device to make files on. */
-  readonly dax: boolean;
+  /** The DAX device to make files on. */
+  readonly dax: DaxDevice;
   /** The byte that stores of this op write unless it says otherwise: 1 to 99, by its place. */
   readonly value: number;
 }

@@ -19,8 +19,14 @@ import { counted, type Outcome } from "../results.js";
 import { descriptor, type Environment, PAGE } from "./environment.js";
 
 export function* create({ k, t, state, dax }: Environment, op: OpOf<"create">): Path<Outcome> {
-  if (op.file === "dax" && !dax) return counted(-ENOENT);
-  yield* createFile(k, t, state, { name: op.name, kind: op.file, pages: op.pages, written: op.fill ? op.pages : 0 });
+  if (op.file === "dax" && dax === "none") return counted(-ENOENT);
+  yield* createFile(k, t, state, {
+    name: op.name,
+    kind: op.file,
+    pages: op.pages,
+    written: op.fill ? op.pages : 0,
+    dax,
+  });
   return { ret: 0 };
 }
 
