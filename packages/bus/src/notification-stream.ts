@@ -12,6 +12,11 @@ export interface StreamHost {
   subscribing(name: string, subscribe: () => Subscription): Subscription;
 }
 
+/** Who counts what a stream delivers. */
+interface DeliveryCounter {
+  count(notification: unknown): void;
+}
+
 /** An observer with a name of its own. */
 export type NamedObserver<T> = Partial<Observer<T>> & { readonly name?: string };
 
@@ -33,6 +38,7 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
   readonly #mm: number;
   readonly #interest: Interest;
   readonly #name: string;
+  readonly #delivered: DeliveryCounter | undefined;
   /** No run-time operator stands between the list and this stream. */
   readonly #direct: boolean;
 
@@ -44,12 +50,14 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
     name = "",
     source?: NotificationStream<unknown>,
     operator?: Operator<unknown, T>,
+    delivered?: DeliveryCounter,
   ) {
     super(source === undefined ? joinList : undefined);
     this.#host = host;
     this.#mm = mm;
     this.#interest = interest;
     this.#name = name;
+    this.#delivered = delivered;
     this.#direct = source === undefined;
     if (source !== undefined) {
       this.source = source;
@@ -78,24 +86,21 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
 
   /** The same stream for fewer phases and events. Only where {@link isDirect}. */
   narrow(interest: Interest): NotificationStream<T> {
-    return new NotificationStream<T>(this.#host, this.#mm, this.#interest & interest, this.#name);
+    return this.#with(this.#interest & interest, this.#name, this.#delivered);
   }
 
   /** The same stream under a name that errors will show. */
   named(name: string): NotificationStream<T> {
-    if (this.#direct) return new NotificationStream<T>(this.#host, this.#mm, this.#interest, name);
-    return new NotificationStream<T>(
-      this.#host,
-      this.#mm,
-      this.#interest,
-      name,
-      this.source as NotificationStream<unknown>,
-      this.operator,
-    );
+    return this.#with(this.#interest, name, this.#delivered);
+  }
+
+  /** The same stream, counting everything that gets through to a subscriber, before the subscriber sees it. */
+  counted(delivered: DeliveryCounter): NotificationStream<T> {
+    return this.#with(this.#interest, this.#name, delivered);
   }
 
   override lift<R>(operator?: Operator<T, R>): NotificationStream<R> {
-    return new NotificationStream<R>(this.#host, this.#mm, this.#interest, this.#name, this, operator);
+    return new NotificationStream<R>(this.#host, this.#mm, this.#interest, this.#name, this, operator, this.#delivered);
   }
 
   /**
@@ -107,6 +112,7 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
   override subscribe(observerOrNext?: NamedObserver<T> | ((value: T) => void) | null): Subscription {
     if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext);
     const host = this.#host;
+    const delivered = this.#delivered;
     const observer: NamedObserver<T> =
       typeof observerOrNext === "function" ? { next: observerOrNext } : (observerOrNext ?? {});
     const name = observer.name ?? (this.#name || (typeof observerOrNext === "function" ? observerOrNext.name : ""));
@@ -114,6 +120,7 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
       super.subscribe({
         next: (value: T) => {
           try {
+            delivered?.count(value);
             observer.next?.(value);
           } catch (cause) {
             host.caught(cause, name);
@@ -126,6 +133,11 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
         complete: () => observer.complete?.(),
       }),
     );
+  }
+
+  #with(interest: Interest, name: string, delivered: DeliveryCounter | undefined): NotificationStream<T> {
+    const source = this.#direct ? undefined : (this.source as NotificationStream<unknown>);
+    return new NotificationStream<T>(this.#host, this.#mm, interest, name, source, this.operator, delivered);
   }
 
   #join(subscriber: Subscriber<T>): () => void {

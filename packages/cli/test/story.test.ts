@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { shippedRegistry } from "../src/registry.js";
-import { KERNELS, SCENARIOS, VARIANTS } from "../src/story/scenarios.js";
-import { runTrial, type Trial } from "../src/story/trial.js";
+import { runTrial, type Trial, UPGRADE_SCENARIOS } from "@mmu-notifier/script";
+import { KERNELS, VARIANTS } from "../src/story/variants.js";
 
 const trials: Trial[] = [];
 
 beforeAll(async () => {
   const registry = await shippedRegistry();
-  for (const scenario of SCENARIOS)
+  for (const scenario of UPGRADE_SCENARIOS)
     for (const variant of VARIANTS)
       for (const kernel of KERNELS) trials.push(runTrial(kernel, variant, scenario, registry));
 });
@@ -25,7 +25,7 @@ const COVERED = ["clean-shmem", "hugetlb", "dax-mkwrite"];
 const MISSED = ["reuse", "thp-reuse"];
 
 describe("an SMMU without BTM", () => {
-  it.each(SCENARIOS.map(({ name }) => name))("faults for ever on v6.4: %s", (scenario) => {
+  it.each(UPGRADE_SCENARIOS.map(({ name }) => name))("faults for ever on v6.4: %s", (scenario) => {
     expect(verdict(scenario, SMMU, "v6.4")).toMatchObject({
       outcome: "livelock",
       upgrade: "not sent",
@@ -46,18 +46,21 @@ describe("an SMMU without BTM", () => {
     expect(verdict(scenario, SMMU, "v6.4+upgrade-event")).toMatchObject({ outcome: "livelock", upgrade: "not sent" });
   });
 
-  it.each(SCENARIOS.map(({ name }) => name))("is cured by the repaired patch and by v6.12's hook: %s", (scenario) => {
-    expect(verdict(scenario, SMMU, "v6.4+upgrade-event-fixed")).toMatchObject({
-      outcome: "written",
-      faults: 1,
-      through: "MMU_NOTIFY_PROTECTION_UPGRADE",
-    });
-    expect(verdict(scenario, SMMU, "v6.12")).toMatchObject({
-      outcome: "written",
-      faults: 1,
-      through: "arch_invalidate_secondary_tlbs",
-    });
-  });
+  it.each(UPGRADE_SCENARIOS.map(({ name }) => name))(
+    "is cured by the repaired patch and by v6.12's hook: %s",
+    (scenario) => {
+      expect(verdict(scenario, SMMU, "v6.4+upgrade-event-fixed")).toMatchObject({
+        outcome: "written",
+        faults: 1,
+        through: "MMU_NOTIFY_PROTECTION_UPGRADE",
+      });
+      expect(verdict(scenario, SMMU, "v6.12")).toMatchObject({
+        outcome: "written",
+        faults: 1,
+        through: "arch_invalidate_secondary_tlbs",
+      });
+    },
+  );
 
   it("spends one TLBI and one CMD_SYNC on a page, and the whole ASID on a huge page of the patch", () => {
     expect(verdict("clean-shmem", SMMU, "v6.12").commands).toMatchObject({ CMD_TLBI_NH_VA: 1, CMD_SYNC: 1 });
@@ -67,7 +70,7 @@ describe("an SMMU without BTM", () => {
 
 describe("an IOMMU with BTM", () => {
   it("hears the CPU's own flush: it filters the event, spends nothing, and is never stuck", () => {
-    for (const { name } of SCENARIOS) {
+    for (const { name } of UPGRADE_SCENARIOS) {
       for (const kernel of KERNELS) {
         const { outcome, commands, upgrade } = verdict(name, BTM, kernel);
         expect({ name, kernel, outcome, tlbi: commands["CMD_TLBI_NH_VA"] ?? 0 }).toEqual({
@@ -81,7 +84,7 @@ describe("an IOMMU with BTM", () => {
     }
   });
 
-  it.each(SCENARIOS.map(({ name }) => name))(
+  it.each(UPGRADE_SCENARIOS.map(({ name }) => name))(
     "is stuck on v6.4 when the device caches translations of its own: %s",
     (scenario) => {
       expect(verdict(scenario, ATS, "v6.4").outcome).toBe("livelock");
@@ -96,7 +99,7 @@ describe("an IOMMU with BTM", () => {
 
 describe("a KVM-style shadow", () => {
   it("resolves the fault in software on every kernel and filters the event", () => {
-    for (const { name } of SCENARIOS) {
+    for (const { name } of UPGRADE_SCENARIOS) {
       for (const kernel of KERNELS) {
         const { outcome, faults, upgrade } = verdict(name, KVM, kernel);
         expect({ name, kernel, outcome, resolved: faults <= 1 }).toEqual({

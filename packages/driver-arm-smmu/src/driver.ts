@@ -1,8 +1,9 @@
 import {
+  answering,
   type Binding,
   type BindingContext,
   exceptEvents,
-  type MmuNotification,
+  flushes,
   type Path,
   phases,
   type SmmuV3,
@@ -10,7 +11,7 @@ import {
   SvaDomain,
 } from "@mmu-notifier/sdk";
 import type { ArmSmmuOptions } from "./config.js";
-import { answer, invalidate } from "./invalidate.js";
+import { invalidate } from "./invalidate.js";
 
 /** arm_smmu_sva_set_dev_pasid(): connects an SMMU to an address space under a private ASID. */
 export function bind(context: BindingContext<SmmuV3, ArmSmmuOptions>): Binding {
@@ -19,10 +20,16 @@ export function bind(context: BindingContext<SmmuV3, ArmSmmuOptions>): Binding {
   const experiment = options.experimentalStartEnd || options.experimentalFilter.length > 0;
   const wanted = experiment
     ? notifications.pipe(phases("end", "release"), exceptEvents(...options.experimentalFilter))
-    : notifications.pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release"));
+    : notifications.pipe(flushes());
   return {
     translation: domain.translation(),
-    connection: wanted.subscribe((notification: MmuNotification) => answer(context, domain, notification)),
+    // Every call means "entries in this range may be stale"; none says why.
+    connection: wanted.subscribe(
+      answering({
+        invalidate: (start, end) => invalidate(domain, start, end),
+        release: () => domain.release(),
+      }),
+    ),
     fault: domain.faultStrategy(
       options.invalidateOnSpurious ? ({ vpn }) => invalidate(domain, vpn, vpn + 1) : undefined,
     ),

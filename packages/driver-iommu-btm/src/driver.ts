@@ -1,9 +1,8 @@
 import {
+  answering,
   type Binding,
   type BindingContext,
-  isWholeMm,
-  type MmuNotification,
-  pageRange,
+  flushes,
   type Path,
   phases,
   type SmmuV3,
@@ -45,28 +44,24 @@ function subscribe(
   domain: SvaDomain,
   mode: BindingMode,
   filtersUpgrades: boolean,
-): Binding["connection"] {
-  const { costs, host, notifications, options } = context;
+): NonNullable<Binding["connection"]> {
+  const { host, notifications, options } = context;
   const heard = mode.shared && reaches(host, "ordinary");
   // The hook does not say why it is called: where any of its calls is not backed by a broadcast, all of them need a TLBI.
   const tellsUpgrades = host.hookOnUpgrade || (host.upgradeEvent && host.hookFromRangeEnd);
   const upgradesNeedTlbi = tellsUpgrades && !filtersUpgrades && !(mode.shared && reaches(host, "upgrade"));
   // An ATC refills from the IOTLB: where the hook runs before the CPU's DSB, the broadcast may not have taken effect yet.
   const tlbi = !heard || upgradesNeedTlbi || (options.ats && host.hookBeforeCompletion);
-  const wanted =
-    tlbi || options.ats ? phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release") : phases("release");
-  return notifications.pipe(wanted).subscribe((notification: MmuNotification) => {
-    costs.count("callbacks");
-    if (notification.phase === "release") {
-      notification.waitUntil(() => domain.release());
-      return;
-    }
-    const { start, end } = isWholeMm(notification) ? { start: 0, end: Infinity } : pageRange(notification);
-    notification.waitUntil(function* () {
-      if (tlbi) yield* domain.invalidateTlb(start, end);
-      yield* domain.invalidateAtcs(start, end);
-    });
-  });
+  const wanted = tlbi || options.ats ? flushes() : phases("release");
+  return notifications.pipe(wanted).subscribe(
+    answering({
+      *invalidate(start, end) {
+        if (tlbi) yield* domain.invalidateTlb(start, end);
+        yield* domain.invalidateAtcs(start, end);
+      },
+      release: () => domain.release(),
+    }),
+  );
 }
 
 /** The ASID goes back only when nothing carries it: pinned ids to the CPUs, private ones to the pool. */

@@ -309,7 +309,7 @@ describe("the four wrong filters", () => {
     bench.map(3, READ_WRITE);
     const bound = bind();
     bench.access(bound, 3, "write", 1);
-    bound.binding.connection.unsubscribe();
+    bound.binding.connection?.unsubscribe();
 
     bench.run(bench.unmap(3));
 

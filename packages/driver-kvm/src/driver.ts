@@ -2,6 +2,7 @@ import {
   type Binding,
   type BindingContext,
   chain,
+  exceptEvents,
   type Memslot,
   MEMSLOT_LOG_DIRTY,
   type MmuNotification,
@@ -15,7 +16,7 @@ import {
 import { age } from "./aging.js";
 import type { KvmOptions } from "./config.js";
 import { GuestWalk, handleFault } from "./fault.js";
-import { rangeEnd, rangeStart, release } from "./invalidate.js";
+import { rangeEnd, rangeStart, release, UPGRADE } from "./invalidate.js";
 import { VM_TAG, Vm } from "./vm.js";
 
 /** What a virtual machine can do beside what every binding can. */
@@ -39,6 +40,9 @@ export interface KvmBinding extends Binding {
 export function bind(context: BindingContext<undefined, KvmOptions>): KvmBinding {
   const vm = new Vm(context);
   const walk = new GuestWalk(vm);
+  // Left out at the list, the event costs nothing, and start and end cannot disagree.
+  const { filter, filterPhases } = context.options;
+  const unheard = filter && filterPhases === "both" ? ([UPGRADE] as const) : [];
   return {
     vm,
     translation: chain(
@@ -46,7 +50,10 @@ export function bind(context: BindingContext<undefined, KvmOptions>): KvmBinding
       walk,
     ),
     connection: context.notifications
-      .pipe(phases("start", "end", "clear-flush-young", "clear-young", "test-young", "release"))
+      .pipe(
+        phases("start", "end", "clear-flush-young", "clear-young", "test-young", "release"),
+        exceptEvents(...unheard),
+      )
       .subscribe((notification: MmuNotification) => notified(vm, notification)),
     fault: { name: "software", handle: (fault) => handleFault(vm, fault) },
     unbind: () => release(vm),

@@ -1,17 +1,17 @@
 import { type MmuNotification, pageRange, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/sdk";
 import type { Vm } from "./vm.js";
 
-const UPGRADE = "MMU_NOTIFY_PROTECTION_UPGRADE";
+/** The event that this driver need not hear of. */
+export const UPGRADE = "MMU_NOTIFY_PROTECTION_UPGRADE";
 
-/** This callback does not act on the notification. Depends on nothing but the event, so that start and end decide alike. */
+/** The experiment of a filter in one callback alone: the other half of the pair is acted on. */
 function filtered({ options: { filter, filterPhases } }: Vm, { phase, event }: MmuNotification): boolean {
-  return filter && event === UPGRADE && (filterPhases === "both" || filterPhases === phase);
+  return filter && event === UPGRADE && filterPhases === phase;
 }
 
 /** kvm_mmu_notifier_invalidate_range_start(). Never fails and never sleeps, whatever the range's flags say. */
 export function rangeStart(vm: Vm, notification: MmuNotification): void {
   if (filtered(vm, notification)) return;
-  vm.context.costs.count("callbacks");
   const { start, end } = pageRange(notification);
   notification.waitUntil(() => handleStart(vm, start, end));
 }

@@ -180,14 +180,14 @@ export class Device {
     const box: FaultBox = { fault: undefined };
     yield* guardedWork(() => bound.binding.unbind(), box);
     if (box.fault !== undefined) this.#errors.add(this, this.name, "unbind", box.fault.cause, box.fault.step);
-    bound.binding.connection.unsubscribe();
+    bound.binding.connection?.unsubscribe();
     this.#bound.delete(process.mm);
   }
 
   /** Takes the device out of the machine, at tear-down. */
   close(): void {
     this.#stop();
-    for (const { binding } of this.#bound.values()) binding.connection.unsubscribe();
+    for (const { binding } of this.#bound.values()) binding.connection?.unsubscribe();
     this.#bound.clear();
   }
 

@@ -22,5 +22,10 @@ export type { VmaRecord } from "./snapshot/vma-snapshot.js";
 export { PageSnapshots, type PageRun } from "./snapshot/page-snapshot.js";
 export { PageView } from "./snapshot/page-view.js";
 
+// How a driver fares when pages become writable
+export { UPGRADE_SCENARIOS, type UpgradeScenario, type Variant } from "./verdicts/scenarios.js";
+export { runTrial, type Trial } from "./verdicts/trial.js";
+export { type Paint, verdictCell, verdictsOf, verdictTable } from "./verdicts/verdict-table.js";
+
 // Errors
 export { type Position, ScriptError, type ScriptErrorCode } from "./errors.js";

@@ -31,8 +31,15 @@ export interface SecondaryEntry {
 export interface Binding {
   /** How an access finds its frame. */
   readonly translation: Translation;
-  /** What joined the mm's notifier list. Unsubscribed after {@link unbind} when the binding is taken down at set-up. */
-  readonly connection: Unsubscribable;
+  /**
+   * What must be done before the device may be used and takes locks: inserting an interval notifier, pinning pages. Runs once, at
+   * set-up, after `create`.
+   *
+   * @returns 0, or -errno, which refuses the binding
+   */
+  attach?(): Path<number>;
+  /** What joined the mm's notifier list; a driver with an interval notifier alone has none. Unsubscribed after {@link unbind} when the binding is taken down at set-up. */
+  readonly connection?: Unsubscribable;
   /** What happens when the translation fails. */
   readonly fault: FaultStrategy;
   /**

@@ -7,6 +7,7 @@ import type { DeviceMemory } from "./device-memory.js";
 import type { DvmLink } from "./host/dvm-link.js";
 import type { FaultServices } from "./host/fault-services.js";
 import type { IntervalServices } from "./host/interval-services.js";
+import type { PageServices } from "./host/page-services.js";
 import type { HostFacts } from "./host/host-facts.js";
 import type { AddressSpaceAllocator } from "./host/asid-pool.js";
 import type { Walker } from "./hardware/walker.js";
@@ -30,6 +31,8 @@ export interface HardwareContext {
 export interface DeviceContext<O> extends HardwareContext {
   /** Name of this device, for instance `smmu0`. */
   readonly name: string;
+  /** Name of the definition. */
+  readonly driver: string;
   /** The definition's defaults with the user's options over them. */
   readonly options: O;
   readonly host: HostFacts;
@@ -64,6 +67,8 @@ export interface BindingContext<D, O> extends DeviceContext<O> {
   readonly intervals: IntervalServices;
   /** Reads the CPU's page table of the mm, with the access-flag and dirty management that `declares` says. */
   readonly walker: Walker;
-  /** What the operating system does for the device. */
+  /** What the operating system does about faults of the device. */
   readonly faults: FaultServices;
+  /** Pins, exclusive access, migration. */
+  readonly pages: PageServices;
 }

@@ -17,6 +17,7 @@ export type { BindingContext, BoundMm, DeviceContext, HardwareContext } from "./
 export type { Binding, HardwareTask, SecondaryEntry } from "./binding.js";
 export { DeviceMemory, Words } from "./device-memory.js";
 export { isWholeMm, type PageRange, pageRange } from "./page-range.js";
+export { alignedSpan, type PageSpan } from "./page-span.js";
 
 // The host
 export {
@@ -30,6 +31,7 @@ export {
 export { type FlushKind, type HostFacts, hostFacts } from "./host/host-facts.js";
 export { type AddressSpaceAllocator, AsidPool, maxPinnedAsids } from "./host/asid-pool.js";
 export type { IntervalServices } from "./host/interval-services.js";
+export type { PageServices } from "./host/page-services.js";
 export type { DvmLink } from "./host/dvm-link.js";
 export {
   type FaultServices,
@@ -65,6 +67,21 @@ export { Walker, type WalkerAgent, type WalkerOptions } from "./hardware/walker.
 export { InFlight } from "./hardware/in-flight.js";
 export { HIT_POLICIES, type HitPolicy } from "./hardware/hit-policy.js";
 
+export { GuestTable, refusingStage, twoStage } from "./hardware/two-stage.js";
+
+// Composition: what is told, how it is answered
+export { answering, type FlushAnswers, flushes } from "./compose/flushes.js";
+export {
+  type InvalidationStrategy,
+  pageByPage,
+  powerOfTwoPieces,
+  powerOfTwoSpan,
+  upToPages,
+  wholeAddressSpace,
+} from "./compose/invalidation-strategy.js";
+export { ownRanges } from "./compose/owner-filter.js";
+export { type TlbParts, tlbTarget } from "./compose/tlb-target.js";
+
 // Hardware blocks: commands and faults
 export {
   CERROR_ATC_INV_SYNC,
@@ -75,14 +92,7 @@ export {
   type CommandTarget,
 } from "./hardware/command-queue.js";
 export * from "./hardware/commands.js";
-export {
-  type AlignedSpan,
-  alignedSpan,
-  atcInvRange,
-  maxTlbiOps,
-  type RangeOptions,
-  tlbiRange,
-} from "./hardware/range-encoding.js";
+export { atcInvRange, maxTlbiOps, type RangeOptions, tlbiRange } from "./hardware/range-encoding.js";
 export { StallQueue, type StallQueueOptions } from "./hardware/stall-queue.js";
 export { ContextDescriptor } from "./hardware/context-descriptor.js";
 export { onMissingRight, SMMU_V3_DEFAULTS, SmmuV3, type SmmuV3Options } from "./hardware/smmu-v3.js";
@@ -96,6 +106,8 @@ export * from "./software/shadow-table.js";
 export { type GfnRange, type Memslot, MEMSLOT_LOG_DIRTY, Memslots } from "./software/memslots.js";
 export { InvalidateCounters, type InvalidateCountersOptions } from "./software/invalidate-counters.js";
 export { IntervalMirror, type IntervalMirrorOptions } from "./software/interval-mirror.js";
+export { PinnedPages } from "./software/pinned-pages.js";
+export { ShadowStage } from "./software/shadow-stage.js";
 export { SequenceCount } from "./software/sequence-count.js";
 
 // Watching

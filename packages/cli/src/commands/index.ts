@@ -31,6 +31,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./conform.js"),
   },
   {
+    name: "verdicts",
+    summary: "what becomes of a driver on every kernel when a page becomes writable",
+    load: () => import("./verdicts.js"),
+  },
+  {
     name: "replay",
     summary: "replay a recorded program and show what its notifications cost each driver",
     load: () => import("./replay.js"),

@@ -1,7 +1,7 @@
 import type { PluginRegistry } from "@mmu-notifier/machine";
-import { KERNELS, SCENARIOS, VARIANTS } from "./scenarios.js";
+import { runTrial, type Trial, UPGRADE_SCENARIOS } from "@mmu-notifier/script";
 import { traceSummaries, type TraceSummary } from "./traces.js";
-import { runTrial, type Trial } from "./trial.js";
+import { KERNELS, VARIANTS } from "./variants.js";
 
 /** Everything that `mmun` tells without arguments, as data. */
 export interface Story {
@@ -20,7 +20,7 @@ const NEXT: readonly string[] = [
 /** Computes the story: every trial on a machine of its own, every trace replayed from its file. */
 export async function tellStory(registry: PluginRegistry): Promise<Story> {
   const traces = traceSummaries();
-  const trials = SCENARIOS.flatMap((scenario) =>
+  const trials = UPGRADE_SCENARIOS.flatMap((scenario) =>
     VARIANTS.flatMap((variant) => KERNELS.map((kernel) => runTrial(kernel, variant, scenario, registry))),
   );
   return { trials, traces: await traces, next: NEXT };

@@ -1,4 +1,4 @@
-import type { Path } from "@mmu-notifier/steps";
+import { type Path, step } from "@mmu-notifier/steps";
 import { type AccessRequest, type NextStage, type Translation, type TranslationStage } from "./translation.js";
 import { F_PERMISSION, F_TRANSLATION, leafAllows, type TranslationResult } from "./translation-result.js";
 
@@ -26,7 +26,12 @@ export function chain(...stages: readonly TranslationStage[]): Translation & Tra
     hit: (vpn, write) => nearest?.hit?.(vpn, write) ?? 0,
     *translate(request: AccessRequest, next: NextStage = NOTHING_BELOW): Path<TranslationResult> {
       const result = yield* through(request, next);
-      return result > 0 && !request.ats && !leafAllows(result, request.write) ? F_PERMISSION : result;
+      if (result <= 0 || request.ats || leafAllows(result, request.write)) return result;
+      if (!request.tracked) return F_PERMISSION;
+      return yield step("refused", () => {
+        request.end();
+        return F_PERMISSION;
+      });
     },
   };
 }

@@ -34,6 +34,11 @@ export interface CommandQueueOptions {
    * @defaultValue 'waiter'
    */
   readonly consumer?: "waiter" | "hardware";
+  /**
+   * What this hardware calls its commands, by opcode: `{ [OPCODES.CMD_SYNC]: "inv_wait_desc" }`. For costs, observers and
+   * pictures. @defaultValue the mnemonics of SMMUv3
+   */
+  readonly names?: Readonly<Record<number, string>>;
   readonly target: CommandTarget;
 }
 
@@ -69,7 +74,7 @@ export class CommandQueue {
   /** @throws SdkError SDK_HARDWARE_CONFIG */
   constructor(
     context: HardwareContext,
-    { depth = 128, batch = 64, forceSync = false, consumer = "waiter", target }: CommandQueueOptions,
+    { depth = 128, batch = 64, forceSync = false, consumer = "waiter", names = {}, target }: CommandQueueOptions,
   ) {
     if (depth <= batch) {
       throw new SdkError(
@@ -82,7 +87,7 @@ export class CommandQueue {
       );
     }
     this.#context = context;
-    this.#options = { depth, batch, forceSync, consumer, target };
+    this.#options = { depth, batch, forceSync, consumer, names, target };
     this.#commands = new CommandRing(context.memory);
     this.#completions = context.memory.segment("cmdq completions", COMPLETION_STRIDE, 2);
     this.#registers = context.memory.words("cmdq registers", 2);
@@ -247,6 +252,10 @@ export class CommandQueue {
     return this.#registers.get(HALTED) !== 0;
   }
 
+  #nameOf(opcode: number): string {
+    return this.#options.names[opcode] ?? mnemonicOf(opcode);
+  }
+
   #fits(count: number): boolean {
     return this.#commands.length + count <= this.#options.depth;
   }
@@ -254,7 +263,7 @@ export class CommandQueue {
   #push(command: Command): void {
     this.#commands.push(command);
     const { costs, events } = this.#context;
-    const mnemonic = mnemonicOf(command.opcode);
+    const mnemonic = this.#nameOf(command.opcode);
     costs.command(mnemonic);
     if (command.opcode === OPCODES.CMD_ATC_INV) costs.count("atcInvalidations");
     if (events.observed)
@@ -275,7 +284,7 @@ export class CommandQueue {
     if (events.observed) {
       events.emit({
         kind: "executed",
-        mnemonic: mnemonicOf(command.opcode),
+        mnemonic: this.#nameOf(command.opcode),
         asid: command.id,
         start: command.start,
         pages: command.pages,

@@ -1,3 +1,4 @@
+import { alignedSpan } from "../page-span.js";
 import { atcInv, type Command, tlbiNhAsid, tlbiNhVa } from "./commands.js";
 
 /** CMDQ_MAX_TLBI_OPS at a granule of 2^pageShift bytes: from this many pages on the whole address space is cheaper. */
@@ -42,20 +43,6 @@ export function tlbiRange(
     left -= covered;
   }
   return commands;
-}
-
-/** A naturally aligned power of two of pages. */
-export interface AlignedSpan {
-  readonly start: number;
-  readonly pages: number;
-}
-
-/** The smallest aligned power of two that covers pages [start, end): pages 7 and 8 need 0 to 15. */
-export function alignedSpan(start: number, end: number): AlignedSpan {
-  if (end === Infinity) return { start: 0, pages: Infinity };
-  let pages = 1;
-  while (Math.floor(start / pages) !== Math.floor((end - 1) / pages)) pages *= 2;
-  return { start: start - (start % pages), pages };
 }
 
 /** CMD_ATC_INV for pages [start, end): one command, for the aligned span around them. */

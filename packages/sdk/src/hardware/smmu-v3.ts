@@ -1,11 +1,12 @@
 import { type Path, spinUntil, type Segment } from "@mmu-notifier/steps";
 import type { HardwareTask } from "../binding.js";
 import type { DeviceContext } from "../context.js";
+import { tlbTarget } from "../compose/tlb-target.js";
 import type { OnMissingRight } from "../declarations.js";
 import { AsidPool } from "../host/asid-pool.js";
 import type { Atc } from "./atc.js";
 import { CommandQueue } from "./command-queue.js";
-import { type Command, OPCODES } from "./commands.js";
+import { OPCODES } from "./commands.js";
 import type { ContextDescriptor } from "./context-descriptor.js";
 import type { HitPolicy } from "./hit-policy.js";
 import { Iotlb } from "./iotlb.js";
@@ -107,7 +108,13 @@ export class SmmuV3 {
       depth: queueDepth,
       forceSync,
       consumer: queueConsumer,
-      target: { execute: (command) => this.#execute(command), drained: () => this.#drained() },
+      // CFGI and PREFETCH change nothing: the model caches no configuration. Broadcasts are the DSB's affair, no barrier waits for them.
+      target: tlbTarget({
+        iotlbs: [this.iotlb],
+        atcs: this.#atcs,
+        timedOut: () => this.queue.atcTimedOut(),
+        other: (command) => command.opcode === OPCODES.CMD_RESUME && this.stalls.resume(command),
+      }),
     });
     this.stalls = new StallQueue(context, { stallMax, queue: this.queue });
     if (queueConsumer === "hardware") context.hardware(this.queue.hardware);
@@ -194,36 +201,5 @@ export class SmmuV3 {
   #broadcast(asid: number, start: number, end: number, lastLevel: boolean): void {
     if (this.#descriptors.some((cd) => cd.shared && cd.asid === asid))
       this.iotlb.invalidateRange(asid, start, end, lastLevel);
-  }
-
-  #execute(command: Command): void {
-    const { opcode, id, start, pages, arg } = command;
-    switch (opcode) {
-      case OPCODES.CMD_TLBI_NH_ASID:
-        this.iotlb.invalidateASID(id);
-        break;
-      case OPCODES.CMD_TLBI_NH_VA:
-        this.iotlb.invalidateRange(id, start, start + pages, arg === 1);
-        break;
-      case OPCODES.CMD_TLBI_NSNH_ALL:
-        this.iotlb.invalidateAll();
-        break;
-      case OPCODES.CMD_ATC_INV:
-        for (const atc of this.#atcs) {
-          if (atc.sid === id && atc.ssid === arg && atc.invalidate(start, start + pages) < 0) this.queue.atcTimedOut();
-        }
-        break;
-      case OPCODES.CMD_RESUME:
-        this.stalls.resume(command);
-        break;
-      default:
-        // CFGI and PREFETCH: the model caches no configuration.
-        break;
-    }
-  }
-
-  /** CMD_SYNC waits for what commands made stale; broadcasts are the DSB's affair. */
-  #drained(): boolean {
-    return this.iotlb.drained && this.#atcs.every((atc) => atc.drained);
   }
 }

@@ -13,12 +13,19 @@ export class AccessRequest {
   readonly write: boolean;
   /** An ATS translation request: missing rights are cleared in the completion instead of faulting, and nothing is used here. */
   readonly ats: boolean;
-  readonly #held: { readonly tracker: InFlight; readonly row: number }[] = [];
+  readonly #held: { readonly tracker: InFlight; readonly row: number }[];
 
-  constructor(vpn: number, write: boolean, ats = false) {
+  /** @param of the request that this one is a part of (stage 2 of a two-stage translation): what tracks one tracks the other */
+  constructor(vpn: number, write: boolean, ats = false, of?: AccessRequest) {
     this.vpn = vpn;
     this.write = write;
     this.ats = ats;
+    this.#held = of === undefined ? [] : of.#held;
+  }
+
+  /** Some stage tracks this access. */
+  get tracked(): boolean {
+    return this.#held.length > 0;
   }
 
   /** The stage that began tracking this access says so, with the row that its step returned. */

@@ -1,3 +1,4 @@
+import type { MmuNotification } from "@mmu-notifier/bus";
 import type { Kernel, Pages } from "@mmu-notifier/core";
 import type { Scheduler, Task } from "@mmu-notifier/steps";
 import type { Binding, HardwareTask } from "../binding.js";
@@ -8,12 +9,14 @@ import type { Declarations } from "../declarations.js";
 import { declarationsOf, type SecondaryMmuDefinition, type UpgradeDecision, upgradeDecisionOf } from "../definition.js";
 import { DeviceEvents } from "../device-event.js";
 import { DeviceMemory } from "../device-memory.js";
+import { SdkError } from "../errors.js";
 import { Walker } from "../hardware/walker.js";
 import { type AddressSpaceAllocator, cpuAsids, maxPinnedAsids } from "./asid-pool.js";
 import { dvmLink } from "./dvm-link.js";
 import type { FaultServices } from "./fault-services.js";
 import { intervalServices } from "./interval-services.js";
 import { type HostFacts, hostFacts } from "./host-facts.js";
+import { pageServices } from "./page-services.js";
 
 /** What makes a device beside its definition. */
 export interface DeviceOptions<O> {
@@ -87,6 +90,7 @@ export class Device<D, O extends object> {
     this.#faults = faults;
     this.#context = {
       name,
+      driver: definition.name,
       options: this.options,
       host: this.host,
       memory: new DeviceMemory(k.memory, name),
@@ -133,12 +137,17 @@ export class Device<D, O extends object> {
       memory: this.#context.memory.named(`mm${mm}`),
       device: this.#shared,
       mm: { id: mm, asid: () => this.#k.mms.asid(mm) },
-      notifications: this.#k.bus.notifications(mm).named(`${this.definition.name} ${this.name}`),
+      notifications: this.#k.bus
+        .notifications(mm)
+        .named(`${this.definition.name} ${this.name}`)
+        .counted(this.#countCallbacks()),
       intervals: intervalServices(this.#k.bus, mm),
       walker,
       faults: this.#faults(mm, this),
+      pages: pageServices(this.#k, mm),
     };
     const binding = this.definition.create(context);
+    this.#attach(binding);
     const bound: BoundDevice = {
       binding,
       context,
@@ -150,6 +159,30 @@ export class Device<D, O extends object> {
     };
     this.#bound.push(bound);
     return bound;
+  }
+
+  /** A range counts once, at its start; at its end for a driver that hears no starts. */
+  #countCallbacks(): { count(notification: MmuNotification): void } {
+    let started = 0;
+    return {
+      count: ({ phase }) => {
+        if (phase === "start") started++;
+        if (phase !== "end" || started === 0) this.costs.count("callbacks");
+        else started--;
+      },
+    };
+  }
+
+  #attach(binding: Binding): void {
+    if (binding.attach === undefined) return;
+    const error = this.#k.scheduler.run(binding.attach(), `${this.name} attach`);
+    if (error >= 0) return;
+    binding.connection?.unsubscribe();
+    throw new SdkError(
+      "SDK_BIND_FAILED",
+      `attach of driver ${this.definition.name}, device ${this.name}, returned ${error}. Return 0 when the device may be used`,
+      { driver: this.definition.name, device: this.name, error },
+    );
   }
 
   /** Starts the hardware's paths in a straight runner; returns them for {@link Scheduler.kill}. */

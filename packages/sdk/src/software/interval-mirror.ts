@@ -1,5 +1,5 @@
 import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
-import { PAGE_SIZE } from "@mmu-notifier/core";
+import { EBUSY, PAGE_SIZE } from "@mmu-notifier/core";
 import {
   call,
   type Lock,
@@ -9,41 +9,41 @@ import {
   mutexTrylock,
   mutexUnlock,
   type Path,
-  spinUntil,
   step,
 } from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
 import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
 import type { AccessRequest, TranslationStage } from "../hardware/translation.js";
-import {
-  F_PERMISSION,
-  F_TRANSLATION,
-  LEAF_READ,
-  LEAF_WRITE,
-  leafAllows,
-  packLeaf,
-  type TranslationResult,
-} from "../hardware/translation-result.js";
+import type { TranslationResult } from "../hardware/translation-result.js";
 import { GUP_WRITABLE } from "../host/fault-services.js";
-import { InFlight } from "../hardware/in-flight.js";
 import { pageRange } from "../page-range.js";
-import { ShadowTable, SPTE_PRESENT, SPTE_WRITABLE } from "./shadow-table.js";
+import { ShadowStage } from "./shadow-stage.js";
 
 /** How a mirror is built. */
 export interface IntervalMirrorOptions {
-  /** First page and number of pages that are mirrored. */
-  readonly start: number;
-  readonly pages: number;
+  /** First page that is mirrored. @defaultValue 0 */
+  readonly start?: number;
+  /** Pages that are mirrored. @defaultValue all that the page table maps */
+  readonly pages?: number;
   /**
    * Ranges that are not acted on: the callback returns without moving the sequence. May look at event, owner and flags only. Right when a concurrent reader
    * may install what it looked up before.
    */
   readonly ignores?: (range: MmuNotifierRange) => boolean;
+  /**
+   * Empties the caches above the table, of pages [start, end): after entries were taken out and after one was replaced. Spins, never
+   * sleeps; returns when nothing uses what it dropped.
+   */
+  readonly flush?: (start: number, end: number) => Path<unknown>;
+  /** Token of this driver in ranges that it causes itself. @defaultValue 0, nobody's */
+  readonly owner?: number;
 }
 
+/** Result of a round that an invalidation overtook. */
+const OVERTAKEN = 1;
+
 const USER_LOCK = lockClass("mirror user_lock", "mutex");
-const TAG = 0;
 
 /**
  * A table of the driver's own over part of an address space, kept true by an interval notifier: the read_begin, look up, read_retry, install loop of
@@ -54,32 +54,32 @@ const TAG = 0;
 export class IntervalMirror implements TranslationStage {
   readonly #context: BindingContext<unknown, unknown>;
   readonly #options: IntervalMirrorOptions;
-  readonly #table: ShadowTable;
-  readonly #inFlight: InFlight;
+  readonly #stage: ShadowStage;
   readonly #lock: Lock;
   readonly #interval: number;
+  readonly #start: number;
+  readonly #end: number;
 
-  constructor(context: BindingContext<unknown, unknown>, options: IntervalMirrorOptions) {
+  constructor(context: BindingContext<unknown, unknown>, options: IntervalMirrorOptions = {}) {
     this.#context = context;
     this.#options = options;
-    this.#table = new ShadowTable(context);
-    this.#inFlight = new InFlight(context.memory, "mirror");
+    this.#start = options.start ?? 0;
+    this.#end =
+      this.#start + (options.pages ?? context.geometry.bits.reduce((all, bits) => all * 2 ** bits, 1) - this.#start);
+    this.#stage = new ShadowStage(context, "mirror");
     const words = context.memory.words("mirror", 2);
     this.#lock = lockAt(USER_LOCK, words.segment, words.base);
     this.#interval = context.intervals.create({
-      name: context.name,
+      name: `${context.driver} ${context.name}`,
       userLock: () => this.#lock,
       invalidate: (interval, range, curSeq) => this.#invalidate(interval, range, curSeq),
     });
   }
 
-  /** Starts mirroring: 0 or -errno. Takes mmap_lock. */
+  /** Starts mirroring: 0 or -errno. Takes mmap_lock. What a binding's `attach` does. */
   insert(): Path<number> {
-    return this.#context.intervals.insert(
-      this.#interval,
-      this.#options.start * PAGE_SIZE,
-      this.#options.pages * PAGE_SIZE,
-    );
+    const length = (this.#end - this.#start) * PAGE_SIZE;
+    return this.#context.intervals.insert(this.#interval, this.#start * PAGE_SIZE, length);
   }
 
   /** Stops mirroring and drops everything. */
@@ -90,24 +90,13 @@ export class IntervalMirror implements TranslationStage {
     yield mutexUnlock(this.#lock);
   }
 
-  *translate(request: AccessRequest): Path<TranslationResult> {
-    const { vpn, write } = request;
-    const result = yield step("mirror lookup", () => {
-      const leaf = this.peek(vpn);
-      if (leaf <= 0) return leaf;
-      if (!leafAllows(leaf, write)) return F_PERMISSION;
-      return this.#inFlight.use(TAG, vpn) * 2 ** 32 + leaf;
-    });
-    if (result <= 0) return result;
-    request.hold(this.#inFlight, Math.floor(result / 2 ** 32));
-    return result % 2 ** 32;
+  translate(request: AccessRequest): Path<TranslationResult> {
+    return this.#stage.translate(request);
   }
 
   /** What the table would answer now. */
   peek(vpn: number): TranslationResult {
-    const spte = this.#table.get(vpn);
-    if ((spte & SPTE_PRESENT) === 0) return F_TRANSLATION;
-    return packLeaf(ShadowTable.pfn(spte), 0, LEAF_READ | ((spte & SPTE_WRITABLE) !== 0 ? LEAF_WRITE : 0));
+    return this.#stage.peek(vpn);
   }
 
   /** The device's driver looks the page up and installs it. */
@@ -116,31 +105,78 @@ export class IntervalMirror implements TranslationStage {
   }
 
   entries(): SecondaryEntry[] {
-    return this.#table.entries().map(({ gfn, spte }) => ({
-      where: "mirror",
-      vpn: gfn,
-      pages: 1,
-      pfn: ShadowTable.pfn(spte),
-      read: (spte & SPTE_PRESENT) !== 0,
-      write: (spte & SPTE_WRITABLE) !== 0,
-    }));
+    return this.#stage.entries();
+  }
+
+  /**
+   * hmm_range_fault() and its loop for pages [start, start + pages), as a driver that knows what its device is going to use: all of them are in
+   * the table at once when it returns.
+   *
+   * @returns 0 or -errno with nothing installed
+   */
+  *populate(start: number, pages: number, write: boolean): Path<number> {
+    for (;;) {
+      const result = yield* this.#round(start, pages, write);
+      if (result !== OVERTAKEN) return result;
+    }
+  }
+
+  /**
+   * Page `vpn` belongs to the device alone until somebody else touches it (make_device_exclusive): what device atomics need. An interval
+   * that does not ignore EXCLUSIVE ranges of its own `owner` makes this loop retry for ever.
+   *
+   * @returns 0 or -errno
+   */
+  *exclusive(vpn: number): Path<number> {
+    const { intervals, pages } = this.#context;
+    for (;;) {
+      const seq = yield* intervals.readBegin(this.#interval);
+      const pfn = yield* pages.makeExclusive(vpn, this.#options.owner ?? 0);
+      if (pfn === -EBUSY) continue;
+      if (pfn < 0) return pfn;
+      const result = yield* this.#install(seq, vpn, [pfn * 2 + GUP_WRITABLE], true);
+      if (result !== OVERTAKEN) return result;
+    }
   }
 
   *#fault({ vpn, write }: DeviceFault): Path<number> {
+    if (vpn < this.#start || vpn >= this.#end) return FAULT_ABORT;
+    return (yield* this.#round(vpn, 1, write)) < 0 ? FAULT_ABORT : FAULT_RETRY;
+  }
+
+  /** One iteration of the loop: 0, -errno or {@link OVERTAKEN}. */
+  *#round(start: number, pages: number, write: boolean): Path<number> {
     const { faults, intervals } = this.#context;
-    if (vpn < this.#options.start || vpn >= this.#options.start + this.#options.pages) return FAULT_ABORT;
     const seq = yield* intervals.readBegin(this.#interval);
-    const found = yield* faults.getUserPages(vpn, { write });
-    if (found < 0) return FAULT_ABORT;
+    const found: number[] = [];
+    for (let vpn = start; vpn < start + pages; vpn++) {
+      const frame = yield* faults.getUserPages(vpn, { write });
+      if (frame < 0) return frame;
+      found.push(frame);
+    }
+    return yield* this.#install(seq, start, found, write);
+  }
+
+  *#install(seq: number, start: number, found: readonly number[], write: boolean): Path<number> {
+    const { intervals } = this.#context;
+    const { flush } = this.#options;
     yield mutexLock(this.#lock);
-    if ((yield* intervals.readRetry(this.#interval, seq)) === 0) {
-      yield step("mirror: install", () => {
-        this.#table.install(vpn, Math.floor(found / 2), { hostWritable: write || (found & GUP_WRITABLE) !== 0, write });
-        return 0;
+    const overtaken = yield* intervals.readRetry(this.#interval, seq);
+    if (overtaken === 0) {
+      const replaced = yield step("mirror: install", () => {
+        let before = 0;
+        found.forEach((frame, i) => {
+          const hostWritable = write || (frame & GUP_WRITABLE) !== 0;
+          if (this.#stage.table.get(start + i) !== 0) before++;
+          this.#stage.table.install(start + i, Math.floor(frame / 2), { hostWritable, write });
+        });
+        return before;
       });
+      // A cache above may hold the entry that this one replaces, with fewer rights.
+      if (replaced > 0 && flush !== undefined) yield* flush(start, start + found.length);
     }
     yield mutexUnlock(this.#lock);
-    return FAULT_RETRY;
+    return overtaken === 0 ? 0 : OVERTAKEN;
   }
 
   /** Refuses only what must not sleep and would have to. */
@@ -156,14 +192,8 @@ export class IntervalMirror implements TranslationStage {
     return true;
   }
 
-  /** Drops entries and waits for accesses that use them; a wait that does not sleep. */
   *#zap(start: number, end: number): Path {
-    const zapped = yield step("mirror: zap", () => {
-      this.#inFlight.cover(TAG, start, end);
-      const count = this.#table.zap(start, end);
-      this.#context.costs.count("zaps", count);
-      return count;
-    });
-    if (zapped > 0) yield spinUntil("mirror: device quiet", () => this.#inFlight.drained);
+    const zapped = yield* this.#stage.zap(start, end);
+    if (zapped > 0 && this.#options.flush !== undefined) yield* this.#options.flush(start, end);
   }
 }

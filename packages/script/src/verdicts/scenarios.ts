@@ -1,5 +1,5 @@
 /** A way in which a page becomes writable without changing its frame, as a script. The last line is the device's write. */
-export interface Scenario {
+export interface UpgradeScenario {
   readonly name: string;
   readonly title: string;
   /** The kernel function that gives the right. */
@@ -9,7 +9,7 @@ export interface Scenario {
 }
 
 /** Every scenario ends with the device reading page 0 and then writing it. */
-export const SCENARIOS: readonly Scenario[] = [
+export const UPGRADE_SCENARIOS: readonly UpgradeScenario[] = [
   {
     name: "clean-shmem",
     title: "a clean page of shared memory",
@@ -45,22 +45,14 @@ export const SCENARIOS: readonly Scenario[] = [
 /** A driver with options, as the tables name it. */
 export interface Variant {
   readonly title: string;
+  /** Name of a registered driver. */
   readonly driver: string;
+  /** Words after the driver's name in a `device` line, for instance `ats queueDepth=128`. */
   readonly options: string;
 }
 
-export const VARIANTS: readonly Variant[] = [
-  { title: "ARM SMMU without BTM", driver: "arm-smmu", options: "" },
-  { title: "IOMMU with BTM", driver: "iommu-btm", options: "" },
-  { title: "IOMMU with BTM, ATS device", driver: "iommu-btm", options: "ats" },
-  { title: "KVM-style shadow", driver: "kvm", options: "" },
-];
-
-/** Before the patch, the patch as written, the patch repaired, what mainline did. */
-export const KERNELS = ["v6.4", "v6.4+upgrade-event", "v6.4+upgrade-event-fixed", "v6.12"] as const;
-
 /** The script of one trial. */
-export function scriptOf(scenario: Scenario, variant: Variant): string {
+export function scriptOf(scenario: UpgradeScenario, variant: Variant): string {
   return [
     `== ${scenario.name} arena 1024`,
     `device dev0 driver ${variant.driver} ${variant.options}`.trimEnd(),

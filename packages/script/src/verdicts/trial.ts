@@ -1,6 +1,8 @@
 import type { PluginRegistry } from "@mmu-notifier/machine";
-import { type Happening, parseScripts, ScriptSession } from "@mmu-notifier/script";
-import { type Scenario, scriptOf, type Variant } from "./scenarios.js";
+import { parseScripts } from "../parse.js";
+import type { Happening } from "../run/record.js";
+import { ScriptSession } from "../run/session.js";
+import { scriptOf, type UpgradeScenario, type Variant } from "./scenarios.js";
 
 /** What the device's write came to on one kernel. */
 export interface Trial {
@@ -20,8 +22,12 @@ export interface Trial {
   readonly through: "MMU_NOTIFY_PROTECTION_UPGRADE" | "invalidate_range" | "arch_invalidate_secondary_tlbs" | "none";
 }
 
-/** Runs one scenario with one device on one kernel. */
-export function runTrial(kernel: string, variant: Variant, scenario: Scenario, registry: PluginRegistry): Trial {
+/**
+ * Runs one scenario with one device on one kernel, on arm64.
+ *
+ * @throws ScriptError, MachineError when the driver is not registered or refuses the binding
+ */
+export function runTrial(kernel: string, variant: Variant, scenario: UpgradeScenario, registry: PluginRegistry): Trial {
   const [script] = parseScripts(scriptOf(scenario, variant), { file: `${scenario.name}.mm` });
   const session = new ScriptSession(script!, {
     kernel,
