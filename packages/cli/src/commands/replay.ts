@@ -56,7 +56,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
         drivers.push({ driver: name, ...(device === undefined ? {} : { name: device }), options: settings });
       }
       try {
-        const report = await replayFile(file, {
+        const found = await replayFile(file, {
           registry,
           policy: options.policy,
           upgradeEvent: options.upgradeEvent,
@@ -67,6 +67,8 @@ export function configure(command: Command, context: Context, done: (exitCode: n
           ...(drivers.length === 0 ? {} : { drivers }),
         });
         bar.stop();
+        // As it was asked for: where a trace that ships is installed tells nobody anything.
+        const report = { ...found, trace };
         context.print(options.json === true ? JSON.stringify(report, undefined, 2) : renderReport(report).trimEnd());
         done(report.driverErrors.length === 0 ? EXIT_OK : EXIT_FINDING);
       } finally {
