@@ -7,6 +7,20 @@ export { type Verdict, VerdictError, violation } from "./engine/verdict.js";
 export type { Exploration, ExploreOptions, Finding, Schedule } from "./engine/exploration.js";
 export { explore } from "./engine/explore.js";
 
+// Machines
+export { type MachineModelOptions, machineModel } from "./machine-model/machine-model.js";
+export {
+  AGAIN,
+  cpuAccesses,
+  deviceAccesses,
+  type Operation,
+  operation,
+  STOPS,
+  THROUGH,
+} from "./machine-model/operation.js";
+export { type Problem, type ScriptModel, scriptModel, type ScriptModelOptions } from "./machine-model/script-model.js";
+export type { MachineThread, StepRule, Use } from "./machine-model/thread-task.js";
+
 // Counterexamples
 export { toMermaid } from "./counterexample/mermaid.js";
 export { toPerfetto, type TraceEvent } from "./counterexample/perfetto.js";

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { PluginRegistry } from "@mmu-notifier/machine";
 import type { CostReport } from "@mmu-notifier/sdk";
 import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
 import { didYouMean } from "@mmu-notifier/steps";
@@ -81,6 +82,7 @@ function withDrivers(script: Script, drivers: readonly ReturnType<typeof parseDr
   return { ...script, devices };
 }
 
+/** @throws UsageError for what cannot be read */
 function read(file: string): Uint8Array {
   try {
     return readFileSync(file === "-" ? 0 : file);
@@ -111,23 +113,36 @@ function chosen(scripts: readonly Script[], file: string, name: string | undefin
   );
 }
 
+/** Reads a file of scripts, with the drivers from the command line loaded. */
+export async function loadScripts(
+  file: string,
+  { script: name, driver }: Pick<RunOptions, "script" | "driver">,
+  registry: PluginRegistry,
+): Promise<readonly Script[]> {
+  const drivers = driver.map(parseDriver);
+  const scripts = chosen(parseScripts(read(file), { file: file === "-" ? "stdin" : file }), file, name);
+  const loaded: Script[] = [];
+  for (const written of scripts) {
+    const named = withDrivers(written, drivers);
+    const devices = [];
+    for (const device of named.devices)
+      devices.push({ ...device, driver: await resolveDriver(registry, device.driver, process.cwd()) });
+    loaded.push({ ...named, devices });
+  }
+  return loaded;
+}
+
 /**
  * Runs the scripts of a file, each on a machine of its own.
  *
  * @throws UsageError, ScriptError, MachineError
  */
 export async function runScripts(file: string, options: RunOptions, context: Context): Promise<readonly ScriptRun[]> {
-  const scripts = chosen(parseScripts(read(file), { file: file === "-" ? "stdin" : file }), file, options.script);
   const registry = await shippedRegistry();
-  const drivers = options.driver.map(parseDriver);
+  const scripts = await loadScripts(file, options, registry);
   const bar = progress(context, scripts.length, options.json !== true);
   const runs: ScriptRun[] = [];
-  for (const written of scripts) {
-    const named = withDrivers(written, drivers);
-    const devices = [];
-    for (const device of named.devices)
-      devices.push({ ...device, driver: await resolveDriver(registry, device.driver, process.cwd()) });
-    const script = { ...named, devices };
+  for (const script of scripts) {
     const session = new ScriptSession(script, {
       registry,
       detail: true,

@@ -8,6 +8,11 @@ export const PAGE_SHIFT = 12;
  */
 export interface Geometry {
   readonly bits: readonly number[];
+  /**
+   * First page of the address space, a multiple of all that the tables map: what real tables of more levels map with one entry a
+   * level. Lower addresses are refused as if they were too high. @defaultValue 0
+   */
+  readonly first?: number;
 }
 
 /** 4 KiB pages, four levels, 48-bit addresses. */

@@ -48,9 +48,14 @@ export class PageTables {
     return this.span[PMD_LEVEL]!;
   }
 
-  /** Pages of the whole address space (exclusive end, in pages). */
+  /** First page of the address space. */
+  get first(): number {
+    return this.geometry.first ?? 0;
+  }
+
+  /** End of the whole address space (exclusive, in pages). */
   get pages(): number {
-    return this.span[this.top]! * 2 ** this.geometry.bits[this.top]!;
+    return this.first + this.span[this.top]! * 2 ** this.geometry.bits[this.top]!;
   }
 
   /** Allocates an empty table whose entries are of `level`. */

@@ -9,10 +9,13 @@ import {
   decodeAccess,
   type Device as SdkDevice,
   deviceAccess,
+  deviceAccessOnce,
   type DeviceEvent,
+  type HardwareTask,
   type ResolvedAccess,
   type SecondaryEntry,
   type UpgradeDecision,
+  type UseWatcher,
 } from "@mmu-notifier/sdk";
 import { type FaultBox, guardedWork } from "@mmu-notifier/bus";
 import { ContextError, DeadlockError, LockOrderError, type Path } from "@mmu-notifier/steps";
@@ -151,6 +154,27 @@ export class Device {
     return this.#access(vpn, "write", value, process);
   }
 
+  /**
+   * One attempt of an access, for whoever takes the loop into their own hands (a checker): {@link outcome} says what came of it.
+   *
+   * @param watch called in the step that uses the translation
+   */
+  attempt(
+    vpn: number,
+    access: "read" | "write",
+    value: number,
+    process?: AddressSpace,
+    watch?: UseWatcher,
+  ): Path<number> {
+    const bound = this.binding(process);
+    return this.#guarded(`${access} of page ${vpn}`, () => deviceAccessOnce(bound, vpn, access, value, watch));
+  }
+
+  /** Paths of the hardware's own, each to be run again whenever it ends. The straight runner has them as tasks already. */
+  get hardware(): readonly HardwareTask[] {
+    return this.#device.hardware;
+  }
+
   /** What the number that {@link read} and {@link write} return means. */
   outcome(result: number): AccessOutcome {
     return decodeAccess(result);
@@ -191,11 +215,16 @@ export class Device {
     this.#bound.clear();
   }
 
-  *#access(vpn: number, access: "read" | "write", value: number, process?: AddressSpace): Path<number> {
+  #access(vpn: number, access: "read" | "write", value: number, process?: AddressSpace): Path<number> {
     const bound = this.binding(process);
+    return this.#guarded(`${access} of page ${vpn}`, () => deviceAccess(bound, vpn, access, value));
+  }
+
+  /** Runs code of the driver; what it throws says whose it is. */
+  *#guarded(during: string, start: () => Path<number>): Path<number> {
     const box: FaultBox = { fault: undefined };
-    const result = yield* guardedWork(() => deviceAccess(bound, vpn, access, value), box);
-    if (result === undefined) throw this.#attributed(`${access} of page ${vpn}`, box.fault?.cause, box.fault?.step);
+    const result = yield* guardedWork(start, box);
+    if (result === undefined) throw this.#attributed(during, box.fault?.cause, box.fault?.step);
     return result;
   }
 

@@ -16,7 +16,7 @@ export { OPS } from "./ops/table.js";
 export type { OpSpec } from "./ops/spec.js";
 
 // Running scripts
-export { ScriptSession, type SessionOptions } from "./run/session.js";
+export { type ScriptAccess, ScriptSession, type SessionOptions } from "./run/session.js";
 export type { EventRecord, Happening, Livelock, OpRecord, OpResult, Place, Who } from "./run/record.js";
 export type { VmaRecord } from "./snapshot/vma-snapshot.js";
 export { PageSnapshots, type PageRun } from "./snapshot/page-snapshot.js";

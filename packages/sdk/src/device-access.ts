@@ -2,7 +2,14 @@ import { type Path, step } from "@mmu-notifier/steps";
 import type { BoundDevice } from "./host/device.js";
 import { FAULT_RETRY } from "./fault-strategy.js";
 import { AccessRequest } from "./hardware/translation.js";
-import { FAULT_CODES, type FaultCode, faultName, leafPfn, TRANSLATION_KILLED } from "./hardware/translation-result.js";
+import {
+  FAULT_CODES,
+  type FaultCode,
+  faultName,
+  leafPfn,
+  TRANSLATION_KILLED,
+  type TranslationResult,
+} from "./hardware/translation-result.js";
 
 /** Result of {@link deviceAccessOnce}: the access begins again. */
 export const ACCESS_RETRY = -1;
@@ -13,6 +20,12 @@ export type AccessOutcome =
   | { readonly kind: "value"; readonly value: number }
   | { readonly kind: "retry" }
   | { readonly kind: "abort"; readonly fault: FaultCode };
+
+/**
+ * Watches a device use a translation: called in the step that makes the access, before memory is touched. `leaf` is what the caches or the walk
+ * gave.
+ */
+export type UseWatcher = (vpn: number, leaf: TranslationResult, write: boolean) => void;
 
 /** Unpacks a result of {@link deviceAccess} or {@link deviceAccessOnce}. */
 export function decodeAccess(result: number): AccessOutcome {
@@ -33,7 +46,13 @@ export function abortedBy(fault: FaultCode): number {
  * @param value byte that a write stores
  * @returns the byte read (or written), {@link ACCESS_RETRY}, or a negative number that {@link decodeAccess} explains
  */
-export function* deviceAccessOnce(bound: BoundDevice, vpn: number, access: "read" | "write", value = 0): Path<number> {
+export function* deviceAccessOnce(
+  bound: BoundDevice,
+  vpn: number,
+  access: "read" | "write",
+  value = 0,
+  watch?: UseWatcher,
+): Path<number> {
   const write = access === "write";
   const { binding, context } = bound;
   const { costs } = context;
@@ -43,6 +62,7 @@ export function* deviceAccessOnce(bound: BoundDevice, vpn: number, access: "read
   if (result > 0) {
     return yield step(`device ${access}`, () => {
       request.end();
+      watch?.(vpn, result, write);
       return use(bound, vpn, result, write, value);
     });
   }

@@ -52,6 +52,7 @@ export {
   deviceAccess,
   deviceAccessOnce,
   deviceAccessOnHit,
+  type UseWatcher,
 } from "./device-access.js";
 export { accessUntilResolved, type ResolvedAccess, type StraightMachine } from "./access-until-resolved.js";
 

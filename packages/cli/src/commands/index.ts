@@ -26,6 +26,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./run.js"),
   },
   {
+    name: "check",
+    summary: "take every interleaving of a script's threads, and show the shortest that goes wrong",
+    load: () => import("./check.js"),
+  },
+  {
     name: "conform",
     summary: "run what was recorded on real kernels on the model, and compare field by field",
     load: () => import("./conform.js"),

@@ -61,11 +61,25 @@ export function decodeSignal(result: number): FaultSignal | undefined {
  */
 export function* userAccess(k: Kernel, t: Thread, vpn: number, access: Access, value = 0): Path<number> {
   for (;;) {
-    const result = yield cpuAccess(k, t.cpu, t.mm, vpn, access, value, true);
-    if (result >= 0) return result;
-    const signal = yield* call("do_user_addr_fault", userAddrFault(k, t, vpn, access, true));
-    if (signal !== 0) return signal;
+    const result = yield* userAccessOnce(k, t, vpn, access, value);
+    if (result !== USER_ACCESS_RETRY) return result;
   }
+}
+
+/** Result of {@link userAccessOnce}: the fault was handled, and the instruction is executed again. */
+export const USER_ACCESS_RETRY = -1;
+
+/**
+ * One attempt of a {@link userAccess}: the instruction, and if it faults one page fault. Nothing is remembered from earlier attempts, so it is the body of
+ * a loop for whoever has to see whether it ends.
+ *
+ * @returns as {@link userAccess}, or {@link USER_ACCESS_RETRY}
+ */
+export function* userAccessOnce(k: Kernel, t: Thread, vpn: number, access: Access, value = 0): Path<number> {
+  const result = yield cpuAccess(k, t.cpu, t.mm, vpn, access, value, true);
+  if (result >= 0) return result;
+  const signal = yield* call("do_user_addr_fault", userAddrFault(k, t, vpn, access, true));
+  return signal !== 0 ? signal : USER_ACCESS_RETRY;
 }
 
 /**

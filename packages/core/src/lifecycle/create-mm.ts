@@ -17,9 +17,10 @@ const STACK_GAP = 32_768;
 export function createMm(k: Kernel, options: CreateMmOptions = {}): number {
   const pgd = k.tables.create(k.tables.top);
   const mm = k.mms.alloc(pgd, k.vmas.createList());
+  const { first } = k.tables;
   const end = taskPages(k);
-  k.mms.setMmapBase(mm, options.mmapBase ?? (end > 4 * STACK_GAP ? end - STACK_GAP : end));
-  const brk = options.brkPage ?? Math.floor(end / 4);
+  k.mms.setMmapBase(mm, options.mmapBase ?? (end - first > 4 * STACK_GAP ? end - STACK_GAP : end));
+  const brk = options.brkPage ?? first + Math.floor((end - first) / 4);
   k.mms.setBrk(mm, brk, brk * PAGE_SIZE);
   k.bus.attach(mmHandle(k, mm));
   return mm;

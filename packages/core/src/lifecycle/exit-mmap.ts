@@ -42,7 +42,7 @@ function* exit(k: Kernel, t: Thread): Path {
     return 0;
   });
   yield* mmapWriteLock(k, mm);
-  yield* freePgtables(k, tlb, 0, taskPages(k), 0, k.tables.pages);
+  yield* freePgtables(k, tlb, k.tables.first, taskPages(k), 0, k.tables.pages);
   yield* tlb.finish();
   yield step("remove_vma", () => {
     for (const vma of vmas) {

@@ -34,16 +34,22 @@ export function getUnmappedArea(k: Kernel, mm: number, wish: AddressWish): numbe
     if (wish.address % PAGE_SIZE !== 0) return -EINVAL;
     const start = wish.address / PAGE_SIZE;
     if (start > limit - pages) return -ENOMEM;
+    if (start < k.tables.first) return -ENOMEM;
     if (start % wish.align !== 0) return -EINVAL;
     if (start < k.config.mmapMinPage && !k.config.privileged) return -EPERM;
     return wish.noReplace && k.vmas.findIntersection(list, start, start + pages) !== 0 ? -EEXIST : start;
   }
   const hint = Math.ceil(Math.ceil(wish.address / PAGE_SIZE) / wish.align) * wish.align;
-  if (hint >= Math.max(1, k.config.mmapMinPage) && hint <= limit - pages) {
+  if (hint >= lowest(k) && hint <= limit - pages) {
     const next = k.vmas.find(list, hint);
     if (next === 0 || hint + pages <= startWithGap(k, next)) return hint;
   }
   return topDown(k, mm, list, pages, wish.align) || bottomUp(k, list, pages, wish.align, limit) || -ENOMEM;
+}
+
+/** The first page that the kernel hands out by itself. */
+function lowest(k: Kernel): number {
+  return Math.max(1, k.config.mmapMinPage, k.tables.first);
 }
 
 /** vm_unmapped_area() from mmap_base downwards; 0 when nothing fits. */
@@ -53,7 +59,7 @@ function topDown(k: Kernel, mm: number, list: number, pages: number, align: numb
     const below = index === 0 ? 0 : k.vmas.at(list, index - 1);
     const above = k.vmas.at(list, index);
     if (above !== 0) high = Math.min(high, startWithGap(k, above));
-    const low = below === 0 ? Math.max(1, k.config.mmapMinPage) : k.vmas.end(below);
+    const low = below === 0 ? lowest(k) : k.vmas.end(below);
     const start = Math.floor((high - pages) / align) * align;
     if (start >= low) return start;
     if (below === 0) return 0;
@@ -63,7 +69,7 @@ function topDown(k: Kernel, mm: number, list: number, pages: number, align: numb
 
 /** The fall-back: from TASK_UNMAPPED_BASE upwards. */
 function bottomUp(k: Kernel, list: number, pages: number, align: number, limit: number): number {
-  let low = Math.floor(limit / 3);
+  let low = k.tables.first + Math.floor((limit - k.tables.first) / 3);
   for (let index = k.vmas.indexAbove(list, low); ; index++) {
     const above = k.vmas.at(list, index);
     const start = Math.ceil(low / align) * align;

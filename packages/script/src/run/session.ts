@@ -23,6 +23,14 @@ import type { Outcome } from "./results.js";
 import { ScriptState } from "./script-state.js";
 import { sysMunmap } from "@mmu-notifier/core";
 
+/** One access of an op, by a device or by the process itself. */
+export interface ScriptAccess {
+  readonly device: Device | undefined;
+  readonly vpn: number;
+  readonly access: "read" | "write";
+  readonly value: number;
+}
+
 /** How a script is run. */
 export interface SessionOptions {
   /** A kernel that wins over the script's own. */
@@ -122,11 +130,11 @@ export class ScriptSession implements Cast {
     return child < 0 ? `mm${mm}` : `c${child}`;
   }
 
-  /** What the ops' paths work with. */
-  environment(statement: Statement): Environment {
+  /** What the ops' paths work with, on one of the machine's CPUs. */
+  environment(statement: Statement, cpu = this.process.thread.cpu): Environment {
     return {
       k: this.machine.kernel,
-      t: this.process.thread,
+      t: { cpu, mm: this.mm },
       state: this.state,
       notifier: this.notifier,
       dax: this.#options.dax ?? "aligned",
@@ -134,11 +142,27 @@ export class ScriptSession implements Cast {
     };
   }
 
-  /** The path of an op, for a checker. Its devices' accesses retry for ever. */
-  path(statement: Statement): Path<Outcome> {
+  /** The path of an op on a CPU, for other runners than the straight one. Accesses retry for ever; see {@link accessesOf}. */
+  path(statement: Statement, cpu?: number): Path<Outcome> {
     const { op } = statement;
-    if (op.kind !== "device-access") return opPath(this.environment(statement), op);
+    if (op.kind !== "device-access") return opPath(this.environment(statement, cpu), op);
     return deviceAccess(this.devices.get(op.device)!, op, valueOf(statement), this.process);
+  }
+
+  /**
+   * The single accesses that an op consists of, so that a runner can repeat each by itself; undefined for ops that are not made of accesses of
+   * the process or a device.
+   */
+  accessesOf({ op, index }: Statement): readonly ScriptAccess[] | undefined {
+    if (op.kind !== "device-access" && !(op.kind === "access" && op.child < 0)) return undefined;
+    const device = op.kind === "device-access" ? this.devices.get(op.device)! : undefined;
+    const value = op.value ?? valueOf({ index });
+    return Array.from({ length: op.pages }, (_, i) => ({
+      device,
+      vpn: ARENA_PAGE + op.start + i,
+      access: op.write ? "write" : "read",
+      value: op.kind === "access" ? value & 0xff : value,
+    }));
   }
 
   /** Runs an op straight and says what came of it. */
@@ -238,7 +262,7 @@ export class ScriptSession implements Cast {
 }
 
 /** The byte that an op stores. */
-function valueOf({ index }: Statement): number {
+function valueOf({ index }: Pick<Statement, "index">): number {
   return (index % 99) + 1;
 }
 
