@@ -93,7 +93,7 @@ export { processVmAccess, procMemAccess } from "./syscalls/remote-access.js";
 
 // Faults: user and kernel accesses, other agents, GUP
 export * from "./fault/vm-fault.js";
-export { type Access } from "./fault/cpu-access.js";
+export { type Access, cpuAccess } from "./fault/cpu-access.js";
 export * from "./fault/user-fault.js";
 export { handleMmFault } from "./fault/handle-mm-fault.js";
 export { getUserPages, type GupFlags, unpinUserPage } from "./fault/gup.js";

@@ -1,4 +1,4 @@
-import { NotifierBus } from "@mmu-notifier/bus";
+import { type BusOptions, type BusRules, NotifierBus } from "@mmu-notifier/bus";
 import { type Lock, lockAt, lockClass, type Memory, Scheduler } from "@mmu-notifier/steps";
 import { Observable, type Subscriber } from "rxjs";
 import { AnonVmas } from "./anon-vma.js";
@@ -29,6 +29,8 @@ export interface KernelOptions {
   readonly arch: Architecture;
   readonly geometry?: Geometry;
   readonly config?: Partial<KernelConfig>;
+  /** What differs from the profile on the bus, and the bus's own settings: for a checker that wants old bugs or small numbers. */
+  readonly bus?: BusOptions & { readonly rules?: Partial<BusRules> };
 }
 
 /**
@@ -66,7 +68,7 @@ export class Kernel {
   readonly events: Observable<KernelEvent>;
   readonly #observers: Subscriber<KernelEvent>[] = [];
 
-  constructor({ memory, profile, arch, geometry = FOUR_LEVEL, config = {} }: KernelOptions) {
+  constructor({ memory, profile, arch, geometry = FOUR_LEVEL, config = {}, bus = {} }: KernelOptions) {
     this.memory = memory;
     this.profile = profile;
     this.arch = arch;
@@ -86,13 +88,15 @@ export class Kernel {
     this.uffds = new Userfaultfds(memory);
     this.hugetlb = new HugetlbPool(memory, this.config.hugetlbPages);
     this.anonOrders = new HugeAnonOrders(memory);
-    this.bus = new NotifierBus(memory, {
+    const rules: BusRules = {
       hook: profile.hook,
       hookFromRangeEnd: profile.hookFromRangeEnd,
       rejectsMixedOps: profile.rejectsMixedOps,
       hasChangePte: profile.hasChangePte,
       hasUpgradeEvent: profile.upgradeEvent !== undefined,
-    });
+      ...bus.rules,
+    };
+    this.bus = new NotifierBus(memory, rules, bus);
     this.tlbs = new CpuTlbs(memory, this.config.cpus, this.config.cpuTlbEntries);
     this.dvm = new Dvm();
     const global = memory.segment("global locks", 4, 1);
