@@ -35,6 +35,13 @@ export interface Invariant {
   readonly holds: () => boolean;
 }
 
+/** A broken rule, of which object, and how. */
+export interface Report {
+  readonly verdict: Verdict;
+  readonly about: string;
+  readonly what: string;
+}
+
 /** True when this step of this task with this result is progress: what a livelock never does. */
 export type ProgressRule = (task: string, label: string, result: number) => boolean;
 
@@ -65,6 +72,8 @@ export interface Model {
   /** All shared state: declared fields, or the memory of a machine. It must hold the initial state when a search starts. */
   readonly state: DeclaredState | Memory;
   readonly invariants?: readonly Invariant[];
+  /** Rules that are broken in the state in work and whose objects only the state knows; looked at in every state, as invariants are. */
+  readonly reports?: () => readonly Report[];
   readonly progress?: ProgressRule;
   /**
    * True for steps that read and write nothing that another task or an invariant looks at, wherever they are taken. Partial-order

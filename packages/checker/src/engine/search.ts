@@ -7,7 +7,7 @@ import { withinTime } from "./guard.js";
 import type { Symmetry } from "./symmetry.js";
 import type { ExploreOptions, Finding } from "./exploration.js";
 import type { Graph } from "./graph.js";
-import type { Invariant, ProgressRule } from "./model.js";
+import type { Invariant, ProgressRule, Report } from "./model.js";
 import { checkChoices, type Move, move } from "./move.js";
 import type { StateStore } from "./state-store.js";
 import { Trail } from "./trail.js";
@@ -37,6 +37,7 @@ export class Search {
   readonly #walker: Walker;
   readonly #store: StateStore;
   readonly #invariants: readonly Invariant[];
+  readonly #reports: (() => readonly Report[]) | undefined;
   readonly #options: ExploreOptions;
   readonly #graph: Graph | undefined;
   readonly #progress: ProgressRule | undefined;
@@ -57,6 +58,7 @@ export class Search {
     this.#options = options;
     this.#graph = graph;
     this.#invariants = walker.model.invariants ?? [];
+    this.#reports = walker.model.reports;
     this.#progress = walker.model.progress;
     this.#audit = options.audit ?? true;
     this.#symmetry = symmetry;
@@ -221,7 +223,7 @@ export class Search {
     }
     if (id < before) return id;
     this.trail.set(id, parent, move(task, choice));
-    if (this.#invariants.length > 0) this.#checkInvariants(id);
+    this.#checkInvariants(id);
     return id;
   }
 
@@ -315,5 +317,6 @@ export class Search {
     for (const { holds, name, verdict = "CONTRACT" } of this.#invariants) {
       if (!holds()) this.#sight({ verdict, about: name, what: `"${name}" does not hold`, state });
     }
+    if (this.#reports !== undefined) for (const report of this.#reports()) this.#sight({ ...report, state });
   }
 }

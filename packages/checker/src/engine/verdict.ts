@@ -61,6 +61,8 @@ const BY_CODE: Readonly<Record<string, Verdict>> = {
   SLEEP_IN_ATOMIC: "CONTEXT",
   SLEEP_IN_NON_BLOCKABLE: "CONTEXT",
   MEMORY_DOUBLE_FREE: "UAF",
+  BUS_NOT_ALLOCATED: "UAF",
+  BUS_FREE_IN_USE: "UAF",
 };
 
 /** The verdict an error that a step or a path threw stands for. */
