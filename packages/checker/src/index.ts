@@ -1,6 +1,6 @@
 // Models
 export { DeclaredState, type Field } from "./engine/declared-state.js";
-export type { Invariant, Iteration, Model, ProgressRule, Renaming, TaskModel } from "./engine/model.js";
+export type { Invariant, Iteration, Model, ProgressRule, Renaming, Report, TaskModel } from "./engine/model.js";
 export { type Verdict, VerdictError, violation } from "./engine/verdict.js";
 
 // Searching
@@ -32,6 +32,25 @@ export { type TableOptions, toTable } from "./counterexample/table.js";
 // Models to measure and to learn from
 export { asidAllocator, type AsidAllocatorOptions } from "./models/asid-allocator.js";
 export { upgradeProtocol, type UpgradeProtocolOptions } from "./models/upgrade-protocol.js";
+
+// Scenes: small scenarios on real parts
+export { Oracle, type Use } from "./scene/oracle.js";
+export {
+  ABORTED,
+  DONE,
+  READ_ONLY,
+  READ_WRITE,
+  RETRY,
+  Scene,
+  type SceneModel,
+  type SceneOptions,
+  WRITABLE_CLEAN,
+} from "./scene/scene.js";
+
+// The museum of bugs
+export type { ExpectedVerdict, MuseumEntry, Variant } from "./museum/entry.js";
+export { museum } from "./museum/museum.js";
+export { type EntryResult, type FoundVerdict, runEntry, type VariantResult } from "./museum/run-entry.js";
 
 // Litmus tests
 export { compareOutcomes, type Comparison } from "./litmus/compare.js";

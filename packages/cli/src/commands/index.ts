@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./replay.js"),
   },
   {
+    name: "museum",
+    summary: "put the bugs of the past to the checker, each with the mistake and without it",
+    load: () => import("./museum.js"),
+  },
+  {
     name: "list",
     summary: "list drivers, kernels, architectures or the ops of the script language",
     load: () => import("./list.js"),

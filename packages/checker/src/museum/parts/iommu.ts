@@ -1,0 +1,101 @@
+import {
+  type BindingContext,
+  chain,
+  defineSecondaryMmu,
+  FAULT_ABORT,
+  FAULT_RETRY,
+  type HitPolicy,
+  type Iotlb,
+  iotlb,
+  IOMMU_PAGE_RESP_SUCCESS,
+  type MmuNotification,
+  pageRange,
+  type PageRange,
+  type Path,
+  phases,
+  type SecondaryMmuDefinition,
+  spinUntil,
+  step,
+  type TranslationStage,
+} from "@mmu-notifier/sdk";
+
+/** What a driver of a simple IOMMU does differently. */
+export interface IommuRules {
+  /** Notifications that it acts on. */
+  readonly hears: readonly MmuNotification["phase"][];
+  /** Of those, the ones that it lets pass. May look at event and owner only. */
+  readonly ignores?: (notification: MmuNotification) => boolean;
+  /** Pages that it drops for a range. @defaultValue the range's own */
+  readonly drops?: (range: PageRange) => PageRange;
+  /** What the IOTLB does with a cached entry that lacks a right. @defaultValue `fault-from-tlb` */
+  readonly hitPolicy?: HitPolicy;
+  /** Entries of the IOTLB. @defaultValue 4 */
+  readonly ways?: number;
+  /** Something between IOTLB and page table: a switch of tables, a PASID table. */
+  readonly gate?: (context: BindingContext<undefined, Record<string, never>>) => IommuGate;
+}
+
+/** See {@link IommuRules.gate}. */
+interface IommuGate extends TranslationStage {
+  /** Runs for each notification that is heard, in place of dropping its range. */
+  notified(notification: MmuNotification, tlb: Iotlb): Path;
+}
+
+/** Every page of the address space. */
+const EVERYTHING: PageRange = { start: 0, end: Infinity };
+const TAG = 1;
+
+/**
+ * An IOMMU that walks the CPU's page table and caches what it finds, and whose driver drops entries in one step: for scenes in which the
+ * command queue does not matter.
+ */
+export function iommu({
+  hears,
+  ignores,
+  drops,
+  hitPolicy = "fault-from-tlb",
+  ways = 4,
+  gate,
+}: IommuRules): SecondaryMmuDefinition {
+  return defineSecondaryMmu({
+    name: "iommu",
+    sdk: 1,
+    summary: "IOTLB over the CPU's page table, invalidated in one step",
+    declares: {
+      pageTable: "shared-walk",
+      onMissingRight: hitPolicy === "rewalk-on-permission-fault" ? "re-walk" : "fault",
+      resolvesFaultsInSoftware: false,
+      reachedByBroadcast: [],
+      filters: [],
+    },
+    create(context) {
+      const { faults, notifications, walker } = context;
+      const tlb = iotlb(context, { sets: 1, ways, hitPolicy });
+      const stage = tlb.stage(() => TAG, walker);
+      const gated = gate?.(context);
+      const drop = function* (notification: MmuNotification): Path {
+        const range = notification.phase === "release" ? EVERYTHING : pageRange(notification);
+        const { start, end } = drops?.(range) ?? range;
+        yield step(`iotlb: drop pages ${start} to ${end - 1}`, () => tlb.invalidateRange(TAG, start, end));
+        yield spinUntil("iotlb: accesses are through", () => tlb.drained);
+      };
+      return {
+        translation: gated === undefined ? chain(stage, walker) : chain(stage, gated, walker),
+        connection: notifications.pipe(phases(...hears)).subscribe((notification: MmuNotification) => {
+          if (ignores?.(notification) === true) return;
+          notification.waitUntil(gated === undefined ? drop : (n) => gated.notified(n, tlb));
+        }),
+        fault: {
+          name: "page request",
+          *handle({ vpn, write }) {
+            return (yield* faults.handleMmFault(vpn, write)) === IOMMU_PAGE_RESP_SUCCESS ? FAULT_RETRY : FAULT_ABORT;
+          },
+        },
+        *unbind() {
+          yield step("iotlb: drop all", () => tlb.invalidateASID(TAG));
+        },
+        entries: () => tlb.entries(TAG),
+      };
+    },
+  });
+}
