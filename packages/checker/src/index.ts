@@ -34,7 +34,7 @@ export { asidAllocator, type AsidAllocatorOptions } from "./models/asid-allocato
 export { upgradeProtocol, type UpgradeProtocolOptions } from "./models/upgrade-protocol.js";
 
 // Scenes: small scenarios on real parts
-export { Oracle, type Use } from "./scene/oracle.js";
+export { Oracle, type FrameUse } from "./scene/oracle.js";
 export {
   ABORTED,
   DONE,

@@ -4,7 +4,7 @@ import type { Verdict } from "../engine/verdict.js";
 import { VerdictLog } from "./verdict-log.js";
 
 /** One use of a translation: by whom, of which page, which frame it leads to. */
-export interface Use {
+export interface FrameUse {
   readonly by: string;
   readonly mm: number;
   readonly vpn: number;
@@ -95,7 +95,7 @@ export class Oracle {
   }
 
   /** The frame is used through a translation. True when there is memory behind it at all. */
-  use({ by, mm, vpn, pfn, write }: Use): boolean {
+  use({ by, mm, vpn, pfn, write }: FrameUse): boolean {
     const page = this.page(mm, vpn);
     const does = `${by} ${write ? "writes" : "reads"}`;
     if (!this.#k.pages.isLive(pfn)) {
