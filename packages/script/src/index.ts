@@ -10,15 +10,18 @@ export {
   type Script,
   SLACK_PAGES,
   type Statement,
+  storedByte,
 } from "./script.js";
 export { ADVICE, type AccessOp, type Backing, type FileKind, type MapOp, type Op, type Span } from "./ops/op.js";
+export { builtInFiles, fileNames, type NewFile, type ReadOnlyFile } from "./built-in-files.js";
 export { OPS } from "./ops/table.js";
 export type { OpSpec } from "./ops/spec.js";
 
 // Running scripts
 export { type ScriptAccess, ScriptSession, type SessionOptions } from "./run/session.js";
+export { isInArena, placeOf, touchesArena } from "./run/place.js";
 export type { EventRecord, Happening, Livelock, OpRecord, OpResult, Place, Who } from "./run/record.js";
-export type { VmaRecord } from "./snapshot/vma-snapshot.js";
+export { VMA_FLAG_LETTERS, type VmaRecord } from "./snapshot/vma-snapshot.js";
 export { PageSnapshots, type PageRun } from "./snapshot/page-snapshot.js";
 export { PageView } from "./snapshot/page-view.js";
 

@@ -24,6 +24,11 @@ export interface Statement {
   readonly thread: string | undefined;
 }
 
+/** The byte that an op stores unless it says otherwise: 1 to 99, by its place in the script. */
+export function storedByte({ index }: Pick<Statement, "index">): number {
+  return (index % 99) + 1;
+}
+
 /** One scenario: a process, its devices, what happens. */
 export interface Script {
   readonly name: string;

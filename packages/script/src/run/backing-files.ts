@@ -15,14 +15,10 @@ import {
 } from "@mmu-notifier/core";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { FileKind } from "../ops/op.js";
+import { builtInFiles, filled, type NewFile } from "../built-in-files.js";
 import type { ScriptState } from "./script-state.js";
 
 const PAGE = 4096;
-/** Pages of `mem` and `file` unless the arena is large. */
-const SMALL = 64;
-/** From this arena on `mem` is as large as the arena. */
-const LARGE_ARENA = 512;
-const HUGE_PAGES = 8;
 
 const INODES: Readonly<Record<FileKind, number>> = {
   memfd: INODE_SHMEM,
@@ -31,61 +27,26 @@ const INODES: Readonly<Record<FileKind, number>> = {
   dax: INODE_DAX,
 };
 
-/** The first byte of page `index` of a file that was filled: 100 to 199. */
-function filled(index: number): number {
-  return 100 + (index % 100);
-}
-
-/**
- * Makes the files that exist without being made, if the script speaks of them: `mem` with its first half written, `file` with its
- * first half written and synced, `hmem` of eight huge pages; `memro` and `filero` read the same.
- */
+/** Makes the files that exist without being made, if the script speaks of them. */
 export function* createBuiltInFiles(k: Kernel, t: Thread, state: ScriptState, arena: number): Path {
-  const has = (name: string): boolean => state.names.includes(name);
-  if (has("mem")) {
-    const pages = arena > LARGE_ARENA ? arena : SMALL;
-    yield* createFile(k, t, state, {
-      name: "mem",
-      kind: "memfd",
-      pages,
-      written: pages > LARGE_ARENA ? SMALL : pages / 2,
-    });
+  for (const file of builtInFiles(state.names, arena, k.tables.hugePages)) {
+    if ("readOnly" in file) yield openReadOnly(k, state, file.name, file.readOnly);
+    else {
+      yield* createFile(k, t, state, file);
+      if (file.kind === "disk") yield* sysFsync(k, t, state.file(file.name));
+    }
   }
-  if (has("memro")) yield openReadOnly(k, state, "memro", "mem");
-  if (has("file")) {
-    yield* createFile(k, t, state, { name: "file", kind: "disk", pages: SMALL, written: SMALL / 2 });
-    yield* sysFsync(k, t, state.file("file"));
-  }
-  if (has("filero")) yield openReadOnly(k, state, "filero", "file");
-  if (has("hmem"))
-    yield* createFile(k, t, state, {
-      name: "hmem",
-      kind: "hugetlb",
-      pages: HUGE_PAGES * k.tables.hugePages,
-      written: 0,
-    });
 }
 
 /** No DAX device, or one whose file system gives large files runs that are aligned like huge pages, or runs that are not. */
 export type DaxDevice = "none" | "aligned" | "unaligned";
-
-/** What a file is when it is made. */
-export interface NewFile {
-  readonly name: string;
-  readonly kind: FileKind;
-  /** Size in base pages. */
-  readonly pages: number;
-  /** Pages from the first that hold a byte. */
-  readonly written: number;
-  readonly dax?: DaxDevice;
-}
 
 /** Makes a file and opens it for reading and writing. */
 export function* createFile(
   k: Kernel,
   t: Thread,
   state: ScriptState,
-  { name, kind, pages, written, dax = "aligned" }: NewFile,
+  { name, kind, pages, written, dax = "aligned" }: NewFile & { readonly dax?: DaxDevice },
 ): Path {
   const file = yield step("open", () => {
     const inode = k.files.createInode(INODES[kind], pages);

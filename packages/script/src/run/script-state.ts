@@ -1,33 +1,11 @@
 import { type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
-import type { Op } from "../ops/op.js";
+import { fileNames } from "../built-in-files.js";
 import type { Script } from "../script.js";
 
 const UFFD = 1;
 const NOTIFIER = 2;
 const FIXED_WORDS = 4;
 const CHILD_WORDS = 2;
-
-/** The descriptor that is never open. */
-const BAD = "badfd";
-
-/** Names of the files that a script speaks of, each once. */
-function fileNames(script: Script): readonly string[] {
-  const names = new Set<string>();
-  for (const { op } of script.statements) {
-    const name = fileOf(op);
-    if (name !== undefined && name !== BAD) names.add(name);
-  }
-  // A read-only descriptor needs the file that it reads.
-  if (names.has("memro")) names.add("mem");
-  if (names.has("filero")) names.add("file");
-  return [...names];
-}
-
-function fileOf(op: Op): string | undefined {
-  if (op.kind === "map") return op.backing.kind === "file" ? op.backing.name : undefined;
-  if (op.kind === "create") return op.name;
-  return "file" in op ? op.file : undefined;
-}
 
 /**
  * What the script's process knows beside its address space: its descriptors, its children, its pins. It lives in the machine's

@@ -9,7 +9,7 @@ import {
 } from "@mmu-notifier/machine";
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Unsubscribable } from "rxjs";
-import { ARENA_PAGE, type Script, type Statement } from "../script.js";
+import { ARENA_PAGE, type Script, type Statement, storedByte } from "../script.js";
 import { PageSnapshots } from "../snapshot/page-snapshot.js";
 import { vmaSnapshot } from "../snapshot/vma-snapshot.js";
 import { backingName, createBuiltInFiles, type DaxDevice } from "./backing-files.js";
@@ -138,7 +138,7 @@ export class ScriptSession implements Cast {
       state: this.state,
       notifier: this.notifier,
       dax: this.#options.dax ?? "aligned",
-      value: valueOf(statement),
+      value: storedByte(statement),
     };
   }
 
@@ -146,7 +146,7 @@ export class ScriptSession implements Cast {
   path(statement: Statement, cpu?: number): Path<Outcome> {
     const { op } = statement;
     if (op.kind !== "device-access") return opPath(this.environment(statement, cpu), op);
-    return deviceAccess(this.devices.get(op.device)!, op, valueOf(statement), this.process);
+    return deviceAccess(this.devices.get(op.device)!, op, storedByte(statement), this.process);
   }
 
   /**
@@ -156,7 +156,7 @@ export class ScriptSession implements Cast {
   accessesOf({ op, index }: Statement): readonly ScriptAccess[] | undefined {
     if (op.kind !== "device-access" && !(op.kind === "access" && op.child < 0)) return undefined;
     const device = op.kind === "device-access" ? this.devices.get(op.device)! : undefined;
-    const value = op.value ?? valueOf({ index });
+    const value = op.value ?? storedByte({ index });
     return Array.from({ length: op.pages }, (_, i) => ({
       device,
       vpn: ARENA_PAGE + op.start + i,
@@ -208,7 +208,7 @@ export class ScriptSession implements Cast {
 
   #execute(statement: Statement): Outcome {
     const { op } = statement;
-    if (op.kind === "device-access") return this.#deviceAccess(op, valueOf(statement));
+    if (op.kind === "device-access") return this.#deviceAccess(op, storedByte(statement));
     return this.machine.run(opPath(this.environment(statement), op), this.#actor ?? "main");
   }
 
@@ -259,11 +259,6 @@ export class ScriptSession implements Cast {
       }),
     );
   }
-}
-
-/** The byte that an op stores. */
-function valueOf({ index }: Pick<Statement, "index">): number {
-  return (index % 99) + 1;
 }
 
 function isDaemon(kind: Statement["op"]["kind"]): boolean {

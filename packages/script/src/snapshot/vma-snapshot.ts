@@ -65,6 +65,9 @@ const LETTERS: readonly (readonly [number, string])[] = [
   [VM_SEALED, "sl"],
 ];
 
+/** The flags that records keep, as smaps writes them. */
+export const VMA_FLAG_LETTERS: ReadonlySet<string> = new Set(LETTERS.map(([, letters]) => letters));
+
 const flagTexts = new Map<number, string>();
 
 function flagText(flags: number): string {
