@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { PluginRegistry } from "@mmu-notifier/machine";
 import type { CostReport } from "@mmu-notifier/sdk";
 import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
@@ -6,6 +5,7 @@ import { didYouMean } from "@mmu-notifier/steps";
 import type { Context } from "./context.js";
 import { UsageError } from "./errors.js";
 import { progress } from "./output/progress.js";
+import { readScriptFile } from "./read-script-file.js";
 import { resolveDriver, shippedRegistry } from "./registry.js";
 
 /** How scripts are run from the command line. */
@@ -82,24 +82,6 @@ function withDrivers(script: Script, drivers: readonly ReturnType<typeof parseDr
   return { ...script, devices };
 }
 
-/** @throws UsageError for what cannot be read */
-function read(file: string): Uint8Array {
-  try {
-    return readFileSync(file === "-" ? 0 : file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT"
-        ? "there is no such file"
-        : code === "EISDIR"
-          ? "it is a folder"
-          : code === "EACCES"
-            ? "it may not be read"
-            : (code ?? "it cannot be read");
-    throw new UsageError(`cannot read ${file}: ${why}. Give the path of a script, or - for standard input`, { file });
-  }
-}
-
 function chosen(scripts: readonly Script[], file: string, name: string | undefined): readonly Script[] {
   if (scripts.length === 0)
     throw new UsageError(`${file} holds no op. A script is one op a line; \`mmun list ops\` lists them`, { file });
@@ -120,7 +102,7 @@ export async function loadScripts(
   registry: PluginRegistry,
 ): Promise<readonly Script[]> {
   const drivers = driver.map(parseDriver);
-  const scripts = chosen(parseScripts(read(file), { file: file === "-" ? "stdin" : file }), file, name);
+  const scripts = chosen(parseScripts(readScriptFile(file), { file: file === "-" ? "stdin" : file }), file, name);
   const loaded: Script[] = [];
   for (const written of scripts) {
     const named = withDrivers(written, drivers);

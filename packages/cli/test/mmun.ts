@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,6 +56,11 @@ export class Mmun {
       env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "", CI: "", ...options.env },
     });
     return { code: status, stdout, stderr };
+  }
+
+  /** Starts the command and does not wait for it. */
+  start(args: readonly string[]): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [this.#main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1" } });
   }
 
   remove(): void {

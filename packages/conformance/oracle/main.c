@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/swap.h>
@@ -61,12 +62,14 @@ static short wait_for(short events, int milliseconds) {
 static long free_huge_pages(void) { return read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"); }
 
 static void more_huge_pages(long wanted) {
-    char value[32];
-    long have = read_number(HUGE_PAGES), spare = free_huge_pages();
-    if (wanted == 0 || spare >= wanted || have < 0 || put_back_knob(HUGE_PAGES) != 0) return;
+    char value[32], sum[32];
+    long have = read_number(HUGE_PAGES);
+    if (wanted == 0 || have < 0) return;
     write_text("/proc/sys/vm/compact_memory", "1");
-    snprintf(value, sizeof value, "%ld", have + wanted - spare);
-    write_text(HUGE_PAGES, value);
+    snprintf(value, sizeof value, "%ld", wanted);
+    snprintf(sum, sizeof sum, "%ld", have + wanted);
+    put_back_later("added", HUGE_PAGES, value);
+    write_text(HUGE_PAGES, sum);
 }
 
 static char swap_path[256];
@@ -94,6 +97,8 @@ static void remember_daemons(void) {
         "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "/sys/kernel/mm/transparent_hugepage/khugepaged/alloc_sleep_millisecs"};
     static int done;
     if (done++) return;
+    /* Only one keeper at a time changes and puts back these knobs. */
+    flock(open("/sys/kernel/mm", O_RDONLY | O_DIRECTORY | O_CLOEXEC), LOCK_EX);
     for (size_t i = 0; i < sizeof KNOBS / sizeof KNOBS[0]; i++) put_back_knob(KNOBS[i]);
     trace_daemons();
 }

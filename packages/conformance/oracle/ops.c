@@ -49,6 +49,7 @@ static unsigned long number(const char *word) { return *word == '-' ? (unsigned 
 static uint64_t element(const char *word) {
     if (strncmp(word, "fd:", 3) == 0) return file_descriptor(word + 3);
     if (strcmp(word, "buffer") == 0) return (uint64_t)hot.buffer;
+    if (strcmp(word, "vector") == 0) return (uint64_t)hot.vector;
     return number(word);
 }
 
@@ -74,7 +75,6 @@ static long argument(char *word, int at) {
         hot.buffer[0] = (unsigned char)number(word + 7);
         return (long)hot.buffer;
     }
-    if (strcmp(word, "vector") == 0) return (long)hot.vector;
     if (strcmp(word, "self") == 0) return getpid();
     return (long)element(word);
 }
@@ -86,7 +86,7 @@ static void say_return(long result) {
     } else say("\"ret\":%ld", result);
 }
 
-/* call NAME ARG.. [> byte | > bits N | > status | > place LENGTH] */
+/* call NAME ARG.. [> byte | > bits N | > status | > place LENGTH | > fill BYTE]: what else the record shows, or how the buffer starts. */
 static void call(struct words *words, int marked) {
     long nr = -1, result;
     int n = 2;
@@ -95,6 +95,7 @@ static void call(struct words *words, int marked) {
     if (nr < 0) { errno = ENOSYS; fail(words->word[1]); }
     memset(hot.args, 0, sizeof hot.args);
     for (; n < words->count && n < 8 && *words->word[n] != '>'; n++) hot.args[n - 2] = argument(words->word[n], n - 2);
+    if (n < words->count && strcmp(words->word[n + 1], "fill") == 0) hot.buffer[0] = (unsigned char)number(words->word[n + 2]);
     if (marked) mark_begin();
     result = raw_call(nr, hot.args);
     if (marked) mark_end();
@@ -102,12 +103,12 @@ static void call(struct words *words, int marked) {
     if (n >= words->count) return;
     const char *more = words->word[n + 1];
     if (strcmp(more, "byte") == 0 && result == 1) say(",\"val\":%u", hot.buffer[0]);
-    if (strcmp(more, "status") == 0) say(",\"status\":%d", hot.ints[4][0]);
-    if (strcmp(more, "place") == 0 && result > 0 && ((unsigned long)result < ARENA || (unsigned long)result >= ARENA + REACH)) {
+    else if (strcmp(more, "status") == 0) say(",\"status\":%d", hot.ints[4][0]);
+    else if (strcmp(more, "place") == 0 && result > 0 && ((unsigned long)result < ARENA || (unsigned long)result >= ARENA + REACH)) {
         outside = result;
         outside_length = number(words->word[n + 2]);
     }
-    if (strcmp(more, "bits") == 0 && result == 0) {
+    else if (strcmp(more, "bits") == 0 && result == 0) {
         say(",\"val\":\"");
         for (unsigned long i = 0; i < number(words->word[n + 2]); i++) say("%d", hot.vector[i] & 1);
         say("\"");

@@ -27,7 +27,7 @@
 
 /* Puts back what keepers that died without doing so have left, and starts a log of our own. */
 void put_back_begin(void);
-/* Remembers a change that is about to be made: `what` is write, rmdir, swapoff or unlink. */
+/* Remembers a change that is about to be made, by what undoes it: write (a value), added (a number), rmdir, swapoff or unlink. */
 void put_back_later(const char *what, const char *path, const char *value);
 /* Remembers what a knob holds now. Returns 0, or -1 when there is no such knob. */
 int put_back_knob(const char *path);

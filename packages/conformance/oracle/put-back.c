@@ -17,6 +17,13 @@
 static char own[64];
 static pid_t keeper;
 
+/* A number goes down by what we have added to it: others may have changed it too. */
+static void take_away(const char *path, long added) {
+    char value[32];
+    snprintf(value, sizeof value, "%ld", read_number(path) - added);
+    write_text(path, value);
+}
+
 static void put_back_line(char *line) {
     char *path = strchr(line, '\t'), *value;
     if (path == NULL) return;
@@ -25,6 +32,7 @@ static void put_back_line(char *line) {
     if (value == NULL) return;
     *value++ = 0;
     if (strcmp(line, "write") == 0) write_text(path, value);
+    else if (strcmp(line, "added") == 0) take_away(path, atol(value));
     else if (strcmp(line, "swapoff") == 0) swapoff(path);
     else if (strcmp(line, "unlink") == 0) unlink(path);
     else if (strcmp(line, "rmdir") == 0)

@@ -46,10 +46,10 @@ void script_run(const struct script *script, const struct trace *trace, int cpu)
         say(",");
         snapshot_say(script->arena);
         say("}\n");
+        say_now();
         op_clean_up();
     }
     children_end();
-    say_now();
     mark_begin();
     _exit(0);
 }

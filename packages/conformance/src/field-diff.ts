@@ -21,6 +21,18 @@ export class FieldCounts {
     return equal;
   }
 
+  /** Adds what another comparison has counted. */
+  add(other: FieldCounts): void {
+    for (const [field, { compared, equal }] of other.#counts) {
+      const own = this.#counts.get(field);
+      if (own === undefined) this.#counts.set(field, { compared, equal });
+      else {
+        own.compared += compared;
+        own.equal += equal;
+      }
+    }
+  }
+
   /** Counts by field, in the order in which the fields were first compared. */
   get fields(): Readonly<Record<string, { readonly compared: number; readonly equal: number }>> {
     return Object.fromEntries(this.#counts);

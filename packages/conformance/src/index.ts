@@ -3,6 +3,16 @@ export { conform, type ConformOptions, type SetReport, unstableScripts } from ".
 export type { Divergence } from "./divergence.js";
 export type { FieldDiff } from "./field-diff.js";
 
+// Asking this machine's kernel
+export { Oracle, type OracleMachine, type OracleOptions, type OracleReport } from "./oracle/oracle.js";
+export { buildInterpreter } from "./oracle/build-interpreter.js";
+export { type EncodedScript, encodeScript } from "./oracle/encode-script.js";
+export { type KernelRun, kernelRun } from "./oracle/kernel-run.js";
+export { kernelFor, type MachineSettings, machineSettings } from "./oracle/machine-settings.js";
+export { missingOracleParts, type Surroundings, surroundings } from "./oracle/missing.js";
+export type { RawRecord, RawRun } from "./oracle/raw-record.js";
+export { type Missing, OracleError, OracleOpError, OracleUnavailableError } from "./oracle/errors.js";
+
 // Record formats
 export {
   type CorpusCase,

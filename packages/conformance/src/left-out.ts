@@ -6,6 +6,10 @@ export class LeftOut {
     this.#counts.set(what, (this.#counts.get(what) ?? 0) + times);
   }
 
+  addAll(other: LeftOut): void {
+    for (const [what, times] of other.#counts) this.add(what, times);
+  }
+
   /** Number of operations (or scripts, as the text says) by what was left out. */
   get counts(): Readonly<Record<string, number>> {
     return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -12,7 +12,16 @@ export {
   type Statement,
   storedByte,
 } from "./script.js";
-export { ADVICE, type AccessOp, type Backing, type FileKind, type MapOp, type Op, type Span } from "./ops/op.js";
+export {
+  ADVICE,
+  type AccessOp,
+  type Backing,
+  type FileKind,
+  type MapOp,
+  type Op,
+  type OpOf,
+  type Span,
+} from "./ops/op.js";
 export { builtInFiles, fileNames, type NewFile, type ReadOnlyFile } from "./built-in-files.js";
 export { OPS } from "./ops/table.js";
 export type { OpSpec } from "./ops/spec.js";

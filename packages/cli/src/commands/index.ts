@@ -36,6 +36,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./conform.js"),
   },
   {
+    name: "oracle",
+    summary: "run scripts on this machine's own kernel and on the model, and compare field by field",
+    load: () => import("./oracle.js"),
+  },
+  {
     name: "verdicts",
     summary: "what becomes of a driver on every kernel when a page becomes writable",
     load: () => import("./verdicts.js"),

@@ -1,0 +1,45 @@
+import { type OpRecord, type Script, VMA_FLAG_LETTERS, type VmaRecord } from "@mmu-notifier/script";
+import type { MmrunCase } from "../corpus.js";
+import { opResult } from "./op-result.js";
+import { PageRuns } from "./page-runs.js";
+import type { RawRun, RawVma } from "./raw-record.js";
+import { readEvents } from "./trace-events.js";
+
+/** What one script did on this kernel, in the schema of recorded corpora. */
+export interface KernelRun extends MmrunCase {
+  /** The first operation whose trace events the kernel dropped; -1 for none. */
+  readonly lost: number;
+}
+
+/** Turns what the interpreter printed of a script into records. */
+export function kernelRun(script: Script, { pid, records, exit }: RawRun): KernelRun {
+  const children: number[] = [];
+  const pages = new PageRuns();
+  const made = records.map((raw, index): OpRecord => {
+    const statement = script.statements[index]!;
+    if (raw.r.child !== undefined && statement.op.kind === "fork") children[statement.op.child] = raw.r.child;
+    const { ev, outside } = readEvents(raw.t, { pid, children });
+    return {
+      i: index,
+      op: statement.text,
+      ...opResult(statement.op, raw.r),
+      ev,
+      vma: raw.v.map(vmaOf),
+      pg: pages.take(raw.p),
+      ...(outside > 0 ? { outN: outside } : {}),
+    };
+  });
+  return {
+    dialect: "mmrun",
+    name: script.name,
+    arena: script.arena,
+    records: made,
+    exit: { exit: exit.exit, ev: readEvents(exit.t, { pid, children }).ev },
+    lost: records.findIndex(({ lost }) => lost === 1),
+  };
+}
+
+function vmaOf([start, end, rights, offset, backing, vmFlags]: RawVma): VmaRecord {
+  const flags = vmFlags.split(" ").filter((flag) => VMA_FLAG_LETTERS.has(flag));
+  return [start, end, rights, backing === "anon" ? 0 : offset, backing, flags.join(" ")];
+}
