@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const FLAGS = ["-O1", "-Wall", "-Wl,-z,now"];
 
 /** Where the interpreter's sources lie: they ship with this package. */
-export function interpreterSources(): string {
+function interpreterSources(): string {
   return join(dirname(createRequire(import.meta.url).resolve("@mmu-notifier/conformance/package.json")), "oracle");
 }
 
@@ -24,7 +24,7 @@ export function compiler(env: NodeJS.ProcessEnv): string {
 }
 
 /** $XDG_CACHE_HOME/mmu-notifier, or .cache/mmu-notifier in the home folder. */
-export function cacheFolder(env: NodeJS.ProcessEnv): string {
+function cacheFolder(env: NodeJS.ProcessEnv): string {
   const cache = env["XDG_CACHE_HOME"] ?? "";
   return join(cache === "" ? join(homedir(), ".cache") : cache, "mmu-notifier");
 }
