@@ -10,7 +10,9 @@ export interface Translation {
 }
 
 /** Entries of one test that can be told apart in a word. */
-const MOST_ENTRIES = 31;
+const MOST_ENTRIES = 30;
+/** Set in a word of an invalidation: one is issued. */
+const ISSUED = 1 << 30;
 /** What happened to an entry since the last invalidation of its page. */
 const UNCHANGED = 0;
 const UPGRADED = 1;
@@ -18,36 +20,40 @@ const CHANGED = 2;
 
 /**
  * The page table and everybody's TLB. A TLB is the set of entries it may hold: all that were valid since its last completed
- * invalidation, because hardware may fill it at any time and may evict any time.
+ * invalidation, because hardware may fill it at any time and may evict any time. An invalidation may take effect anywhere between
+ * its issue and the barrier that waits for it; what was valid since its issue may stay.
  */
 export class EntryCache {
   readonly words: number;
   readonly #test: LitmusTest;
-  readonly #rules: LitmusRules;
   readonly #mutant: Mutant | undefined;
+  readonly #filtered: boolean;
+  readonly #alwaysLocal: boolean;
   readonly #agents: number;
   readonly #locations: number;
-  readonly #everything: number;
+  /** Which agents ever go through the entry of a location: a bit for each agent. The others' TLBs are nobody's concern. */
+  readonly #users: readonly number[];
   /** The different entries of this test, in the order they were met. */
   readonly #known: Value[] = [];
   readonly #entries: number;
   readonly #tlb: number;
-  /** Invalidations that are issued and not completed, by issuer and target: a bit for each location, and one for "all". */
-  readonly #pending: number;
+  /** For each issuer and location, local and broadcast: the entries that were valid since the issue. */
+  readonly #issued: number;
   readonly #changes: number;
 
-  constructor(test: LitmusTest, rules: LitmusRules, first: number) {
+  constructor(test: LitmusTest, rules: LitmusRules, users: readonly number[], first: number) {
     this.#test = test;
-    this.#rules = rules;
     this.#mutant = rules.mutant;
+    this.#filtered = rules.agents === "filtered";
+    this.#alwaysLocal = rules.agents === "none" || rules.mutant === "broadcast-stays-local";
+    this.#users = users;
     this.#agents = test.agents.length;
     this.#locations = test.locations.length;
-    this.#everything = 1 << this.#locations;
     this.#entries = first;
     this.#tlb = this.#entries + this.#locations;
-    this.#pending = this.#tlb + this.#agents * this.#locations;
-    this.#changes = this.#pending + this.#agents * this.#agents;
-    this.words = this.#changes + this.#locations - first;
+    this.#issued = this.#tlb + this.#agents * this.#locations;
+    this.#changes = this.#issued + 2 * this.#agents * this.#locations;
+    this.words = this.#changes + (this.#filtered ? this.#locations : 0) - first;
   }
 
   /** Writes the initial table, which may be cached already. */
@@ -66,7 +72,7 @@ export class EntryCache {
   write(row: Int32Array, location: number, entry: Value): void {
     const before = this.current(row, location);
     const upgrade = isUpgrade(before, entry);
-    if (this.#rules.agents === "filtered" && before !== entry) {
+    if (this.#filtered && before !== entry) {
       const change = this.#changes + location;
       row[change] = upgrade && row[change] !== CHANGED ? UPGRADED : CHANGED;
     }
@@ -97,54 +103,47 @@ export class EntryCache {
   /** Issues an invalidation of one location, or of all. */
   issue(row: Int32Array, agent: number, location: number | undefined, local: boolean): void {
     if (this.#mutant === "invalidation-has-no-effect") return;
-    const stays = local || this.#rules.agents === "none" || this.#mutant === "broadcast-stays-local";
     const all = location === undefined || this.#mutant === "invalidation-flushes-everything";
-    const bits = all ? this.#everything : 1 << location;
-    for (let target = 0; target < this.#agents; target++) {
-      if (target !== agent && stays) continue;
-      const at = this.#pending + agent * this.#agents + target;
-      row[at]! |= target === agent ? bits : this.#forwarded(row, bits);
+    for (let l = 0; l < this.#locations; l++) {
+      if (!all && l !== location) continue;
+      const current = this.current(row, l);
+      const stays = ISSUED | (this.#isCached(current) ? 1 << this.#number(current) : 0);
+      const at = this.#issue(agent, l);
+      row[at] = stays;
+      // A driver that filters upgrades does not forward the invalidation of a page that was only upgraded.
+      const forwarded = !this.#filtered || row[this.#changes + l] !== UPGRADED;
+      if (!local && !this.#alwaysLocal && forwarded) row[at + 1] = stays;
+      if (this.#filtered) row[this.#changes + l] = UNCHANGED;
     }
-    for (let l = 0; l < this.#locations; l++) if (all || l === location) row[this.#changes + l] = UNCHANGED;
-  }
-
-  /** What a driver that filters upgrades forwards of an invalidation. */
-  #forwarded(row: Int32Array, bits: number): number {
-    if (this.#rules.agents !== "filtered") return bits;
-    const wanted = bits === this.#everything ? this.#everything - 1 : bits;
-    let kept = 0;
-    for (let l = 0; l < this.#locations; l++)
-      if ((wanted & (1 << l)) !== 0 && row[this.#changes + l] !== UPGRADED) kept |= 1 << l;
-    return kept;
   }
 
   /** True while an invalidation that `agent` issued is not completed everywhere. */
-  mustWait(row: Int32Array, agent: number): boolean {
+  hasIssued(row: Int32Array, agent: number): boolean {
     if (this.#mutant === "dsb-does-not-wait") return false;
-    for (let target = 0; target < this.#agents; target++)
-      if (row[this.#pending + agent * this.#agents + target] !== 0) return true;
+    for (let l = 0; l < this.#locations; l++) if (row[this.#issue(agent, l)] !== 0) return true;
     return false;
   }
 
-  /** Every invalidation that may complete now, one at a time, as states that follow `from`. */
-  completions(from: Int32Array, row: Int32Array, found: (what: string) => void): void {
-    for (let issuer = 0; issuer < this.#agents; issuer++) {
-      for (let target = 0; target < this.#agents; target++) {
-        const at = this.#pending + issuer * this.#agents + target;
-        for (let left = from[at]!; left !== 0; left &= left - 1) {
-          const bit = left & -left;
-          row.set(from);
-          row[at]! &= ~bit;
-          for (let l = 0; l < this.#locations; l++) {
-            if (bit !== this.#everything && bit !== 1 << l) continue;
-            row[this.#slot(target, l)] = 0;
-            this.#fillOne(row, target, l, this.current(row, l));
-          }
-          const what = bit === this.#everything ? "everything" : this.#test.locations[31 - Math.clz32(bit)]!;
-          found(`P${target}: the invalidation of ${what} that P${issuer} issued completes`);
-        }
+  /** Which other agents lose an entry of `location` when the invalidations of `agent` complete: a bit for each. */
+  reached(row: Int32Array, agent: number, location: number): number {
+    return row[this.#issue(agent, location) + 1] === 0 ? 0 : this.#users[location]! & ~(1 << agent);
+  }
+
+  /** Completes every invalidation that `agent` issued. */
+  complete(row: Int32Array, agent: number): void {
+    for (let l = 0; l < this.#locations; l++) {
+      const at = this.#issue(agent, l);
+      if (row[at] !== 0) row[this.#slot(agent, l)]! &= row[at]!;
+      if (row[at + 1] !== 0) {
+        for (let target = 0; target < this.#agents; target++)
+          if (target !== agent) row[this.#slot(target, l)]! &= row[at + 1]!;
       }
+      row[at] = row[at + 1] = 0;
     }
+  }
+
+  #issue(agent: number, location: number): number {
+    return this.#issued + 2 * (agent * this.#locations + location);
   }
 
   #slot(agent: number, location: number): number {
@@ -152,11 +151,14 @@ export class EntryCache {
   }
 
   #fill(row: Int32Array, location: number, entry: Value): void {
-    for (let agent = 0; agent < this.#agents; agent++) this.#fillOne(row, agent, location, entry);
-  }
-
-  #fillOne(row: Int32Array, agent: number, location: number, entry: Value): void {
-    if (this.#isCached(entry)) row[this.#slot(agent, location)]! |= 1 << this.#number(entry);
+    if (!this.#isCached(entry)) return;
+    const bit = 1 << this.#number(entry);
+    for (let agent = 0; agent < this.#agents; agent++) {
+      if ((this.#users[location]! & (1 << agent)) !== 0) row[this.#slot(agent, location)]! |= bit;
+      const at = this.#issue(agent, location);
+      if (row[at] !== 0) row[at]! |= bit;
+      if (row[at + 1] !== 0) row[at + 1]! |= bit;
+    }
   }
 
   /** Invalid entries, and those without the access flag, are never cached. */

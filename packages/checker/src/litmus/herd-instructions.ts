@@ -1,14 +1,38 @@
 import type { HerdNames } from "./herd-names.js";
-import { type Instruction, type Operand, UnsupportedError } from "./test.js";
+import { NO_REGISTER } from "./program-paths.js";
+import { type AluOperation, type Instruction, type Operand, UnsupportedError } from "./test.js";
 
 const REGISTER = /^[XW](\d+)$/i;
 const ZERO = /^[XW]ZR$/i;
-const CONDITIONS: Readonly<Record<string, "equal" | "not-equal">> = { EQ: "equal", NE: "not-equal" };
-const LOADS = new Set(["LDR", "LDAR", "LDAPR", "LDUR"]);
-const STORES = new Set(["STR", "STLR", "STUR"]);
-const SWAPS = new Set(["SWP", "SWPA", "SWPL", "SWPAL"]);
-const INVALIDATE_PAGE = /^(VAAE1|VAE1|VALE1|VAALE1)(IS)?$/i;
-const INVALIDATE_ALL = /^VMALLE1(IS)?$/i;
+const LOADS: Readonly<Record<string, "plain" | "acquire" | "acquire-pc">> = {
+  LDR: "plain",
+  LDUR: "plain",
+  LDAR: "acquire",
+  LDAPR: "acquire-pc",
+  LDAPUR: "acquire-pc",
+};
+const STORES: Readonly<Record<string, boolean>> = { STR: false, STUR: false, STLR: true, STLUR: true };
+/** SWP and the atomic operations of FEAT_LSE, with acquire and release; those whose name begins with ST load nothing. */
+const ATOMIC = /^(SWP|LDADD|LDSET|LDCLR|LDEOR|STADD|STSET|STCLR|STEOR)(A?)(L?)$/;
+const ATOMIC_OPERATIONS: Readonly<Record<string, "SWP" | AluOperation>> = {
+  SWP: "SWP",
+  ADD: "ADD",
+  SET: "ORR",
+  CLR: "BIC",
+  EOR: "EOR",
+};
+const ALU: Readonly<Record<string, AluOperation>> = {
+  ADD: "ADD",
+  SUB: "SUB",
+  AND: "AND",
+  BIC: "BIC",
+  ORR: "ORR",
+  EOR: "EOR",
+  LSL: "LSL",
+};
+const BARRIER_TYPES = new Set(["SY", "LD", "ST", ...["ISH", "OSH", "NSH"].flatMap((d) => [d, `${d}LD`, `${d}ST`])]);
+const INVALIDATE_PAGE = /^(VAAE1|VAE1|VALE1|VAALE1)(IS|OS)?$/i;
+const INVALIDATE_ALL = /^(?:VMALLE1|ASIDE1)(IS|OS)?$/i;
 
 /**
  * Reads one AArch64 instruction: the part of the instruction set that virtual-memory tests use.
@@ -16,98 +40,146 @@ const INVALIDATE_ALL = /^VMALLE1(IS)?$/i;
  * @throws UnsupportedError LITMUS_UNSUPPORTED for every other instruction and addressing mode.
  */
 export function readInstruction(text: string, labels: readonly string[], names: HerdNames): Instruction {
-  const common = { labels, text };
-  const [, name = "", rest = ""] = /^(\S+)\s*([^]*)$/.exec(text) ?? [];
-  const mnemonic = name.toUpperCase();
-  const operands = rest
-    .split(/,(?![^[]*\])/)
-    .map((operand) => operand.trim())
-    .filter((operand) => operand !== "");
-  const refuse = (what = `instruction "${text}"`): never => {
-    throw new UnsupportedError(names.test, what);
-  };
-  const register = (at: number): number => {
-    const operand = operands[at] ?? "";
-    return Number(
-      REGISTER.exec(operand)?.[1] ?? (ZERO.test(operand) ? NO_REGISTER : refuse(`operand "${operand}" of "${text}"`)),
-    );
-  };
-  const operand = (at: number): Operand => {
-    const number = /^#(0x[\da-f]+|\d+)$/i.exec(operands[at] ?? "");
-    return number === null ? { register: register(at) } : { number: Number(number[1]) };
-  };
-  const base = (at: number): number =>
-    Number(/^\[\s*X(\d+)\s*\]$/i.exec(operands[at] ?? "")?.[1] ?? refuse(`addressing mode of "${text}"`));
-
-  if (LOADS.has(mnemonic)) return { ...common, kind: "load", to: register(0), address: base(1) };
-  if (STORES.has(mnemonic))
-    return {
-      ...common,
-      kind: "store",
-      value: ZERO.test(operands[0] ?? "") ? undefined : register(0),
-      address: base(1),
-    };
-  if (SWAPS.has(mnemonic)) return { ...common, kind: "swap", value: register(0), to: register(1), address: base(2) };
-  switch (mnemonic) {
-    case "MOV":
-      return { ...common, kind: "set", to: register(0), value: operand(1) };
-    case "ADD":
-    case "AND":
-    case "EOR":
-      return { ...common, kind: "alu", operation: mnemonic, to: register(0), left: register(1), right: operand(2) };
-    case "LSR":
-      return operands[2] === "#12" ? { ...common, kind: "page", to: register(0), address: register(1) } : refuse();
-    case "CMP":
-      return { ...common, kind: "compare", left: register(0), right: operand(1) };
-    case "CSET":
-      return {
-        ...common,
-        kind: "set-if",
-        to: register(0),
-        equal: (CONDITIONS[operands[1]?.toUpperCase() ?? ""] ?? refuse()) === "equal",
-      };
-    case "CBZ":
-    case "CBNZ":
-      return {
-        ...common,
-        kind: "jump",
-        when: mnemonic === "CBZ" ? "zero" : "non-zero",
-        register: register(0),
-        target: operands[1] ?? refuse(),
-      };
-    case "B":
-      return { ...common, kind: "jump", when: "always", register: 0, target: operands[0] ?? refuse() };
-    case "B.EQ":
-    case "B.NE":
-      return {
-        ...common,
-        kind: "jump",
-        when: CONDITIONS[mnemonic.slice(2)]!,
-        register: 0,
-        target: operands[0] ?? refuse(),
-      };
-    case "DSB":
-    case "DMB":
-      return { ...common, kind: mnemonic === "DSB" ? "dsb" : "dmb", type: operands[0]?.toUpperCase() ?? "SY" };
-    case "ISB":
-    case "NOP":
-      return { ...common, kind: mnemonic === "ISB" ? "isb" : "nop" };
-    case "TLBI": {
-      const page = INVALIDATE_PAGE.exec(operands[0] ?? "");
-      const all = INVALIDATE_ALL.exec(operands[0] ?? "");
-      const match = page ?? all ?? refuse();
-      const broadcast = match.at(-1) !== undefined;
-      return {
-        ...common,
-        kind: "invalidate",
-        scope: broadcast ? "is" : "local",
-        page: page === null ? undefined : register(1),
-      };
-    }
-    default:
-      return refuse();
-  }
+  return new InstructionReader(text, labels, names).read();
 }
 
-/** The zero register: reads as 0, and what is written to it is lost. */
-const NO_REGISTER = 31;
+class InstructionReader {
+  readonly #text: string;
+  readonly #names: HerdNames;
+  readonly #common: { readonly labels: readonly string[]; readonly text: string };
+  readonly #mnemonic: string;
+  readonly #operands: readonly string[];
+
+  constructor(text: string, labels: readonly string[], names: HerdNames) {
+    this.#text = text;
+    this.#names = names;
+    this.#common = { labels, text: text.replaceAll(/\s+/g, " ") };
+    const [, name = "", rest = ""] = /^(\S+)\s*([^]*)$/.exec(text) ?? [];
+    this.#mnemonic = name.toUpperCase();
+    this.#operands = rest
+      .split(/,(?![^[]*\])/)
+      .map((operand) => operand.trim())
+      .filter((operand) => operand !== "");
+  }
+
+  read(): Instruction {
+    const common = this.#common;
+    const access = this.#access();
+    if (access !== undefined) return access;
+    const alu = ALU[this.#mnemonic];
+    if (alu !== undefined) {
+      const [to, left, right] = [this.#register(0), this.#register(1), this.#operand(2)];
+      return { ...common, kind: "alu", operation: alu, to, left, right: this.#expect(3, right) };
+    }
+    switch (this.#mnemonic) {
+      case "MOV":
+        return { ...common, kind: "set", to: this.#register(0), value: this.#expect(2, this.#operand(1)) };
+      case "LSR": {
+        const by = this.#operand(2);
+        if ("register" in by) return this.#refuse();
+        return { ...common, kind: "shift", to: this.#register(0), left: this.#register(1), by: by.number };
+      }
+      case "CMP":
+        return { ...common, kind: "compare", left: this.#register(0), right: this.#expect(2, this.#operand(1)) };
+      case "CSET":
+        return { ...common, kind: "set-if", to: this.#register(0), equal: this.#condition(this.#operands[1]) };
+      case "CBZ":
+      case "CBNZ":
+        return this.#jump(this.#mnemonic === "CBZ" ? "zero" : "non-zero", this.#register(0), 1);
+      case "B":
+        return this.#jump("always", NO_REGISTER, 0);
+      case "B.EQ":
+      case "B.NE":
+        return this.#jump(this.#condition(this.#mnemonic.slice(2)) ? "equal" : "not-equal", NO_REGISTER, 0);
+      case "DSB":
+      case "DMB": {
+        const type = this.#operands[0]?.toUpperCase() ?? "";
+        if (!BARRIER_TYPES.has(type)) return this.#refuse();
+        return { ...common, kind: this.#mnemonic === "DSB" ? "dsb" : "dmb", type };
+      }
+      case "ISB":
+      case "NOP":
+        return { ...common, kind: this.#mnemonic === "ISB" ? "isb" : "nop" };
+      case "TLBI":
+        return this.#invalidate();
+      default:
+        return this.#refuse();
+    }
+  }
+
+  #access(): Instruction | undefined {
+    const common = this.#common;
+    const order = LOADS[this.#mnemonic];
+    if (order !== undefined) return { ...common, kind: "load", order, to: this.#register(0), ...this.#address(1) };
+    const release = STORES[this.#mnemonic];
+    if (release !== undefined) {
+      const value = ZERO.test(this.#operands[0] ?? "") ? undefined : this.#register(0);
+      return { ...common, kind: "store", release, value, ...this.#address(1) };
+    }
+    const atomic = ATOMIC.exec(this.#mnemonic);
+    if (atomic === null) return undefined;
+    const [, name = "", acquire, releases] = atomic;
+    const loads = !name.startsWith("ST");
+    return {
+      ...common,
+      kind: "swap",
+      operation: ATOMIC_OPERATIONS[name === "SWP" ? name : name.slice(2)]!,
+      acquire: acquire !== "",
+      release: releases !== "",
+      value: this.#register(0),
+      to: loads ? this.#register(1) : NO_REGISTER,
+      ...this.#address(loads ? 2 : 1),
+    };
+  }
+
+  #invalidate(): Instruction {
+    const [operation = ""] = this.#operands;
+    const page = INVALIDATE_PAGE.exec(operation);
+    const all = INVALIDATE_ALL.exec(operation);
+    const match = page ?? all ?? this.#refuse();
+    return {
+      ...this.#common,
+      kind: "invalidate",
+      scope: match.at(-1) === undefined ? "local" : "is",
+      page: page === null ? undefined : this.#register(1),
+    };
+  }
+
+  #jump(when: (Instruction & { kind: "jump" })["when"], register: number, at: number): Instruction {
+    return { ...this.#common, kind: "jump", when, register, target: this.#operands[at] ?? this.#refuse() };
+  }
+
+  /** `EQ` or `NE`. */
+  #condition(text: string | undefined): boolean {
+    const condition = text?.toUpperCase();
+    return condition === "EQ" || (condition === "NE" ? false : this.#refuse());
+  }
+
+  #register(at: number): number {
+    const operand = this.#operands[at] ?? "";
+    const number = ZERO.test(operand) ? NO_REGISTER : Number(REGISTER.exec(operand)?.[1] ?? NaN);
+    return number <= NO_REGISTER ? number : this.#refuse(`operand "${operand}" of "${this.#text}"`);
+  }
+
+  #operand(at: number): Operand {
+    const number = /^#?(0x[\da-f]+|\d+)$/i.exec(this.#operands[at] ?? "");
+    return number === null ? { register: this.#register(at) } : { number: this.#names.number(number[1]!) };
+  }
+
+  /** The value, if there are no more operands. */
+  #expect<T>(operands: number, value: T): T {
+    return this.#operands.length === operands ? value : this.#refuse();
+  }
+
+  /** `[X1]`, `[X1,#0]`, `[X1,X2]` or `[X1,W2,SXTW]`. */
+  #address(at: number): { readonly address: number; readonly index: number | undefined } {
+    const text = this.#operands[at] ?? "";
+    const match = /^\[\s*X(\d+)\s*(?:,\s*(?:#0|[XW](\d+)\s*(?:,\s*[SU]XT[WX](?:\s*#0)?)?)\s*)?\]$/i.exec(text);
+    if (match === null || this.#operands.length > at + 1) return this.#refuse(`addressing mode of "${this.#text}"`);
+    return { address: Number(match[1]), index: match[2] === undefined ? undefined : Number(match[2]) };
+  }
+
+  #refuse(what = `instruction "${this.#text}"`): never {
+    throw new UnsupportedError(this.#names.test, what);
+  }
+}

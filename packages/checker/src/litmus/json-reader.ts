@@ -1,4 +1,4 @@
-import type { Condition, HardwareUpdate, Instruction, LitmusTest, Operand } from "./test.js";
+import type { Condition, LitmusHardware, Instruction, LitmusTest, Operand } from "./test.js";
 import { LitmusSyntaxError, UnsupportedError } from "./test.js";
 import { addressOf, entryAddressOf, entryOf, type Value } from "./values.js";
 
@@ -82,6 +82,7 @@ class JsonReader {
       registers,
       agents,
       hardware: threads.map((_, agent) => this.#hardware(agent)),
+      faults: "fatal",
       quantifier: cond[0] as LitmusTest["quantifier"],
       condition,
       shown,
@@ -107,28 +108,36 @@ class JsonReader {
       accessed: entry.af === 1,
       write: entry.write === 1,
       dbm: entry.dbm === 1,
+      privileged: false,
     });
   }
 
-  #hardware(agent: number): HardwareUpdate {
+  #hardware(agent: number): LitmusHardware {
     const words = (this.#json.httu ?? "").split(" ");
     const has = (feature: string): boolean => words.includes(feature) || words.includes(`P${agent}:${feature}`);
     // Hardware that manages the dirty state manages the access flag too.
-    return { accessFlag: has("HA") || has("HD"), dirty: has("HD") };
+    return { accessFlag: has("HA") || has("HD"), dirty: has("HD"), user: false };
   }
 
   #agent({ ops, endLabels = [] }: JsonTest["threads"][number]): Instruction[] {
-    const instructions = ops.map((item) => {
-      const labelled = item as { readonly label: readonly string[]; readonly op: JsonOperation | null };
-      return Array.isArray(item)
-        ? this.#instruction(item as unknown as JsonOperation, [])
-        : this.#instruction(labelled.op ?? ["nop"], labelled.label);
+    const operations = ops.map((item) =>
+      Array.isArray(item)
+        ? { label: [], op: item as unknown as JsonOperation }
+        : (item as { readonly label: readonly string[]; readonly op: JsonOperation | null }),
+    );
+    const index: number[] = [];
+    const instructions = operations.map(({ label, op }, at) => {
+      const instruction = this.#instruction(op ?? ["nop"], label, [...index]);
+      const rest = operations.slice(at + 1).map(({ op: later }): JsonOperation => later ?? ["nop"]);
+      if (instruction.kind === "alu" && !rest.some((later) => readsRegister(later, instruction.to)))
+        index.push(instruction.to);
+      return instruction;
     });
-    if (endLabels.length > 0) instructions.push(this.#instruction(["nop"], endLabels));
+    if (endLabels.length > 0) instructions.push(this.#instruction(["nop"], endLabels, []));
     return instructions;
   }
 
-  #instruction([kind, ...operands]: JsonOperation, labels: readonly string[]): Instruction {
+  #instruction([kind, ...operands]: JsonOperation, labels: readonly string[], after: readonly number[]): Instruction {
     const text = [
       kind,
       ...operands.map((operand) => (typeof operand === "object" ? JSON.stringify(operand) : operand)),
@@ -139,7 +148,7 @@ class JsonReader {
       case "set":
         return { ...common, kind, to: number(0), value: operandOf(operands[1]) };
       case "page":
-        return { ...common, kind, to: number(0), address: number(1) };
+        return { ...common, kind: "shift", to: number(0), left: number(1), by: 12 };
       case "alu":
         return {
           ...common,
@@ -150,11 +159,36 @@ class JsonReader {
           right: operandOf(operands[3]),
         };
       case "load":
-        return { ...common, kind, to: number(0), address: number(1) };
+        return {
+          ...common,
+          kind,
+          order: LOADS[operands[2] as string] ?? "plain",
+          to: number(0),
+          address: number(1),
+          after,
+        };
+      // This form does not say whether a store is a release: taken as one, nothing is allowed that Arm forbids.
       case "store":
-        return { ...common, kind, value: operands[0] === null ? undefined : number(0), address: number(1) };
+        return {
+          ...common,
+          kind,
+          release: true,
+          value: operands[0] === null ? undefined : number(0),
+          address: number(1),
+          after,
+        };
       case "swap":
-        return { ...common, kind, value: number(0), to: number(1), address: number(2) };
+        return {
+          ...common,
+          kind,
+          operation: "SWP",
+          acquire: true,
+          release: true,
+          value: number(0),
+          to: number(1),
+          address: number(2),
+          after,
+        };
       case "invalidate":
         return {
           ...common,
@@ -243,6 +277,33 @@ class JsonReader {
 }
 
 const DEFAULT: JsonEntry = { oa: null, valid: 1, af: 1, write: 1 };
+
+/**
+ * This form leaves out the index of an address. A register that is computed and never read was one: every later access is taken to
+ * wait for it, so that nothing is allowed that Arm forbids.
+ */
+function readsRegister([kind, ...operands]: JsonOperation, register: number): boolean {
+  const read: Readonly<Record<string, readonly number[]>> = {
+    set: [1],
+    page: [1],
+    alu: [2, 3],
+    load: [1],
+    store: [0, 1],
+    swap: [0, 2],
+    invalidate: [1],
+    cmp: [0, 1],
+    jumpIfZero: [0],
+    jumpIfNonZero: [0],
+  };
+  return (read[kind] ?? []).some((at) => {
+    const operand = operands[at];
+    if (typeof operand === "object" && operand !== null) return operand.r === register;
+    // Where a number may be a constant, a register is written {r: number}.
+    return operand === register && !(at === 1 && (kind === "set" || kind === "cmp")) && !(kind === "alu" && at === 3);
+  });
+}
+
+const LOADS: Readonly<Record<string, "plain" | "acquire" | "acquire-pc">> = { LDAR: "acquire", LDAPR: "acquire-pc" };
 
 function operandOf(operand: JsonOperation[number] | undefined): Operand {
   return typeof operand === "object" && operand !== null ? { register: operand.r } : { number: operand as number };

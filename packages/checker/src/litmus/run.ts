@@ -1,4 +1,5 @@
 import { RowSet } from "../engine/row-set.js";
+import type { Fault } from "./agent-rows.js";
 import { LitmusMachine } from "./machine.js";
 import type { LitmusRules } from "./rules.js";
 import { atomsOf, type Condition, type LitmusTest, type LitmusVerdict, UnsupportedError } from "./test.js";
@@ -29,16 +30,20 @@ const MOST_STATES = 1_000_000;
  */
 export function runLitmus(test: LitmusTest, rules: LitmusRules = {}): LitmusResult {
   const machine = new LitmusMachine(test, rules);
-  const { row, layout } = machine;
-  const states = new RowSet(layout.words);
-  const parents: number[] = [-1];
-  const steps: string[] = [""];
-  const from = new Int32Array(layout.words);
+  const { row } = machine;
+  const states = new RowSet(row.length);
+  const parents: number[] = [];
+  const steps: string[] = [];
+  const from = new Int32Array(row.length);
   const observed = observablesOf(test);
   const outcomes = new Map<string, string[]>();
   const wanted = test.quantifier !== "forall";
   let witness = -1;
-  states.add(row);
+  machine.starts(() => {
+    states.add(row);
+    parents.push(-1);
+    steps.push("");
+  });
   for (let current = 0; current < states.count; current++) {
     if (states.count > (rules.maxStates ?? MOST_STATES))
       throw new UnsupportedError(test.name, `more than ${states.count - 1} states`);
@@ -90,19 +95,28 @@ function holds(condition: Condition, machine: LitmusMachine, row: Int32Array): b
     case "register":
       return machine.register(row, condition.agent, condition.register) === condition.value;
     case "memory":
-      return row[machine.layout.memory + condition.location] === condition.value;
+      return machine.memory(row, condition.location) === condition.value;
     case "entry":
       return machine.entry(row, condition.location) === condition.value;
-    case "fault": {
-      const fault = machine.faultOf(row, condition.agent);
-      return (
-        fault !== undefined &&
-        fault.location === condition.location &&
-        (condition.label === undefined || fault.instruction.labels.includes(condition.label)) &&
-        (condition.type === undefined || condition.type === fault.reason)
-      );
-    }
+    case "fault":
+      return faultAt(condition, machine, row) !== undefined;
   }
+}
+
+/** The fault that a condition asks about. */
+function faultAt(
+  { agent, location, label, type }: Condition & { kind: "fault" },
+  machine: LitmusMachine,
+  row: Int32Array,
+): Fault | undefined {
+  return machine
+    .faults(row, agent)
+    .find(
+      (fault) =>
+        (location === undefined || fault.location === location) &&
+        (label === undefined || fault.instruction.labels.includes(label)) &&
+        (type === undefined || type === fault.reason),
+    );
 }
 
 /** What is observed, each thing once. */
@@ -127,17 +141,17 @@ function observe(observed: readonly Condition[], machine: LitmusMachine, row: In
         );
         break;
       case "memory":
-        shown.push(`[${names[atom.location]}]=${showValue(row[machine.layout.memory + atom.location]!, names)}`);
+        shown.push(`[${names[atom.location]}]=${showValue(machine.memory(row, atom.location), names)}`);
         break;
       case "entry":
         shown.push(`[PTE(${names[atom.location]})]=${showEntry(machine.entry(row, atom.location), names)}`);
         break;
       case "fault": {
-        const where = `P${atom.agent}${atom.label === undefined ? "" : `:${atom.label}`},${names[atom.location]}`;
-        const reason = machine.faultOf(row, atom.agent)?.reason;
-        if (!holds(atom, machine, row))
-          shown.push(`~Fault(${where}${atom.type === undefined ? "" : `,MMU:${atom.type}`})`);
-        else shown.push(`Fault(${where},${atom.type === undefined ? "D-MMU" : "MMU"}:${reason})`);
+        const label = atom.label === undefined ? "" : `:${atom.label}`;
+        const where = `P${atom.agent}${label}${atom.location === undefined ? "" : `,${names[atom.location]}`}`;
+        const fault = faultAt(atom, machine, row);
+        if (fault === undefined) shown.push(`~Fault(${where}${atom.type === undefined ? "" : `,MMU:${atom.type}`})`);
+        else shown.push(`Fault(${where},${atom.type === undefined ? "D-MMU" : "MMU"}:${fault.reason})`);
         break;
       }
       default:

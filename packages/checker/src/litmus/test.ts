@@ -14,20 +14,45 @@ export class LitmusSyntaxError extends MmuNotifierError {}
 /** The second operand of an arithmetic instruction or a comparison. */
 export type Operand = { readonly register: number } | { readonly number: number };
 
+/** Arithmetic that virtual-memory tests use. */
+export type AluOperation = "ADD" | "SUB" | "AND" | "BIC" | "ORR" | "EOR" | "LSL";
+
+/** What loads, stores and swaps have in common. */
+interface Address {
+  /** The register with the address. */
+  readonly address: number;
+  /** A register that is added to it. */
+  readonly index?: number | undefined;
+  /** Registers whose values are waited for, as if they were added. */
+  readonly after?: readonly number[];
+}
+
 /** One instruction of an agent, in the few kinds that virtual-memory tests use. */
 export type Instruction = { readonly labels: readonly string[]; readonly text: string } & (
   | { readonly kind: "set"; readonly to: number; readonly value: Operand }
-  | { readonly kind: "page"; readonly to: number; readonly address: number }
+  | { readonly kind: "shift"; readonly to: number; readonly left: number; readonly by: number }
   | {
       readonly kind: "alu";
-      readonly operation: "ADD" | "AND" | "EOR";
+      readonly operation: AluOperation;
       readonly to: number;
       readonly left: number;
       readonly right: Operand;
     }
-  | { readonly kind: "load"; readonly to: number; readonly address: number }
-  | { readonly kind: "store"; readonly value: number | undefined; readonly address: number }
-  | { readonly kind: "swap"; readonly value: number; readonly to: number; readonly address: number }
+  | ({
+      readonly kind: "load";
+      readonly order: "plain" | "acquire" | "acquire-pc";
+      readonly to: number;
+    } & Address)
+  | ({ readonly kind: "store"; readonly release: boolean; readonly value: number | undefined } & Address)
+  | ({
+      readonly kind: "swap";
+      /** What becomes of the value in memory: the other one, or a combination. */
+      readonly operation: "SWP" | AluOperation;
+      readonly acquire: boolean;
+      readonly release: boolean;
+      readonly value: number;
+      readonly to: number;
+    } & Address)
   | { readonly kind: "invalidate"; readonly scope: "is" | "local"; readonly page: number | undefined }
   | { readonly kind: "dsb" | "dmb"; readonly type: string }
   | { readonly kind: "isb" | "nop" }
@@ -52,16 +77,18 @@ export type Condition =
       readonly kind: "fault";
       readonly agent: number;
       readonly label: string | undefined;
-      readonly location: number;
+      readonly location: number | undefined;
       readonly type: string | undefined;
     };
 
-/** What hardware updates by itself when an agent walks. */
-export interface HardwareUpdate {
+/** What an agent's hardware does when it walks. */
+export interface LitmusHardware {
   /** FEAT_HAFDBS, access flag. */
   readonly accessFlag: boolean;
   /** FEAT_HAFDBS, dirty state. */
   readonly dirty: boolean;
+  /** The agent runs at EL0. */
+  readonly user: boolean;
 }
 
 /**
@@ -80,7 +107,9 @@ export interface LitmusTest {
   /** Values of registers at first: agent, register, value. Others are 0. */
   readonly registers: readonly (readonly [agent: number, register: number, value: Value])[];
   readonly agents: readonly (readonly Instruction[])[];
-  readonly hardware: readonly HardwareUpdate[];
+  readonly hardware: readonly LitmusHardware[];
+  /** What a fault does to its agent: it ends there, or tries the access again. */
+  readonly faults: "fatal" | "handled";
   readonly quantifier: "exists" | "~exists" | "forall";
   readonly condition: Condition;
   /** What herd prints besides what the condition mentions. */

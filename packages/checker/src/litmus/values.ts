@@ -19,7 +19,15 @@ export const ACCESSED = 2;
 export const WRITE = 4;
 /** Dirty bit modifier: hardware may set {@link WRITE}. */
 export const DBM = 8;
-const OUTPUT_SHIFT = 4;
+/** EL0 has no right: el0:0, AP[1] clear. */
+export const PRIVILEGED = 16;
+const OUTPUT_SHIFT = 5;
+
+/** Reasons of a fault, in the order they are checked. */
+export const FAULTS = ["Translation", "AccessFlag", "Permission"] as const;
+export const TRANSLATION = 0;
+export const ACCESS_FLAG = 1;
+export const PERMISSION = 2;
 
 /** A page-table entry as litmus tests write it. */
 export interface EntryFields {
@@ -29,14 +37,16 @@ export interface EntryFields {
   readonly accessed: boolean;
   readonly write: boolean;
   readonly dbm: boolean;
+  readonly privileged: boolean;
 }
 
 export const addressOf = (location: number): Value => (ADDRESS << KIND_SHIFT) | location;
 export const entryAddressOf = (location: number): Value => (ENTRY_ADDRESS << KIND_SHIFT) | location;
 export const pageOf = (location: number): Value => (PAGE << KIND_SHIFT) | location;
 
-export function entryOf({ output, valid, accessed, write, dbm }: EntryFields): Value {
-  const bits = (valid ? VALID : 0) | (accessed ? ACCESSED : 0) | (write ? WRITE : 0) | (dbm ? DBM : 0);
+export function entryOf({ output, valid, accessed, write, dbm, privileged }: EntryFields): Value {
+  const rights = (write ? WRITE : 0) | (dbm ? DBM : 0) | (privileged ? PRIVILEGED : 0);
+  const bits = (valid ? VALID : 0) | (accessed ? ACCESSED : 0) | rights;
   return (ENTRY << KIND_SHIFT) | (output << OUTPUT_SHIFT) | bits;
 }
 
@@ -59,6 +69,7 @@ export function showEntry(entry: Value, names: readonly string[]): string {
   if ((entry & WRITE) === 0) parts.push("db:0");
   if ((entry & DBM) !== 0) parts.push("dbm:1");
   if ((entry & VALID) === 0) parts.push("valid:0");
+  if ((entry & PRIVILEGED) !== 0) parts.push("el0:0");
   return `(${parts.join(", ")})`;
 }
 
@@ -69,4 +80,29 @@ export function showValue(value: Value, names: readonly string[]): string {
   const name = names[locationOf(value)]!;
   if (isEntryAddress(value)) return `PTE(${name})`;
   return isPage(value) ? `page(${name})` : name;
+}
+
+/** Bits of a descriptor that instructions may work on, with what they are called here; AP[2] says the contrary of {@link WRITE}. */
+const DESCRIPTOR = [
+  [1, VALID],
+  [1 << 6, PRIVILEGED],
+  [1 << 7, WRITE],
+  [1 << 10, ACCESSED],
+] as const;
+/** The bits that are clear where ours are set. */
+const INVERTED = PRIVILEGED | WRITE;
+/** All bits of {@link descriptorBits}. */
+export const DESCRIPTOR_MASK = DESCRIPTOR.reduce((mask, [bit]) => mask | bit, 0);
+
+/** The low bits of an entry as Arm's stage-1 page descriptor has them: V, AP[1], AP[2], AF. */
+export function descriptorBits(entry: Value): number {
+  return DESCRIPTOR.reduce((bits, [bit, ours]) => (((entry ^ INVERTED) & ours) !== 0 ? bits | bit : bits), 0);
+}
+
+/** The entry with other low bits. */
+export function withDescriptorBits(entry: Value, bits: number): Value {
+  return DESCRIPTOR.reduce(
+    (changed, [bit, ours]) => (((bits & bit) !== 0) === ((INVERTED & ours) === 0) ? changed | ours : changed & ~ours),
+    entry,
+  );
 }
