@@ -1,4 +1,4 @@
-import { call, downWrite, type Path, step, upWrite } from "@mmu-notifier/steps";
+import { call, downWrite, type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import type { Thread } from "../thread.js";
 import { flushTlbMm } from "../tlb/flush.js";
@@ -52,7 +52,7 @@ function* dupMmap(k: Kernel, t: Thread): Path<number> {
     if ((flags & VM_WIPEONFORK) === 0) yield* copyPageRange(k, t.cpu, copy, vma);
   }
   yield* flushTlbMm(k, t.cpu, t.mm);
-  yield upWrite(k.mms.mmapLock(child));
+  yield* mmapWriteUnlock(k, child);
   yield* mmapWriteUnlock(k, t.mm);
   return child;
 }

@@ -3,7 +3,7 @@ import { downWrite, mutexLock, mutexUnlock, type Path, step, upWrite } from "@mm
 import { EINTR } from "../errno.js";
 import { INODE_HUGETLB } from "../file.js";
 import type { Kernel } from "../kernel.js";
-import { vmaStartWrite } from "../vma/vma-lock.js";
+import { vmaEndWriteAll, vmaStartWrite } from "../vma/vma-lock.js";
 import { mmdrop } from "./mm-count.js";
 
 /** What the bus needs to know of address space `mm`. */
@@ -36,6 +36,7 @@ function* takeAllLocks(k: Kernel, mm: number): Path<number> {
   for (let i = 0; i < count; i++) {
     const vma = yield step("signal_pending", () => (k.mms.signalPending(mm) ? -EINTR : k.vmas.at(list, i)));
     if (vma < 0) {
+      yield* vmaEndWriteAll(k, mm);
       yield mutexUnlock(k.mmAllLocksMutex);
       return vma;
     }
@@ -57,7 +58,7 @@ function* takeAllLocks(k: Kernel, mm: number): Path<number> {
   }
 }
 
-/** mm_drop_all_locks(). */
+/** mm_drop_all_locks(), with what the mmap_write_unlock() that follows does to the VMAs. */
 function* dropAllLocks(k: Kernel, mm: number): Path {
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(mm));
   for (let root = 0; ;) {
@@ -74,6 +75,7 @@ function* dropAllLocks(k: Kernel, mm: number): Path {
       yield upWrite(k.files.iMmapLock(inode));
     }
   }
+  yield* vmaEndWriteAll(k, mm);
   yield mutexUnlock(k.mmAllLocksMutex);
 }
 

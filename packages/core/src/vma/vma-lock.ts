@@ -30,7 +30,8 @@ export function* vmaStartWrite(k: Kernel, vma: number): Path {
   yield upWrite(lock);
 }
 
-function* vmaEndWriteAll(k: Kernel, mm: number): Path {
+/** vma_end_write_all(): faults may use the VMAs of the mm under their own locks again. */
+export function* vmaEndWriteAll(k: Kernel, mm: number): Path {
   if (k.profile.perVmaLock === "no") return;
   yield step("vma_end_write_all", () => {
     k.vmas.endWriteAll(k.mms.vmaList(mm));
