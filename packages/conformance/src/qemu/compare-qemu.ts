@@ -215,8 +215,11 @@ function runs(
   return found;
 }
 
+/** Names of the same error number. */
+const SAME_ERRNO: Readonly<Record<string, string>> = { ENOTSUP: "EOPNOTSUPP", EWOULDBLOCK: "EAGAIN", EDEADLOCK: "EDEADLK" };
+
 function resultOf({ ret, errno }: QemuResult, op: string): unknown {
-  if (errno !== null) return { errno };
+  if (errno !== null) return { errno: SAME_ERRNO[errno] ?? errno };
   // An address that the kernel chose outside of the arena is not part of a record.
   if (op === "mremap" && (ret === null || ret < 0 || ret >= ARENA_REACH)) return { ret: "outside" };
   return ret !== null && ret >= 0 && NUMBER_IS_NO_RESULT.has(op) ? { ret: 0 } : { ret: ret ?? 0 };

@@ -2,9 +2,10 @@ import { call, type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_LOCKED } from "../page.js";
+import { PG_DIRTY, PG_LOCKED } from "../page.js";
 import {
   mkPte,
+  type Pte,
   PTE_SOFT_DIRTY,
   PTE_UFFD_WP,
   pteMkold,
@@ -46,7 +47,7 @@ function* remove(k: Kernel, vmf: VmFault): Path<number> {
   // The exclusive entry counts as a mapping and holds a reference: both pass to the present one.
   const same = yield step("pte_same", () => (pteUnchanged(k, vmf) ? 1 : 0));
   if (same !== 0) {
-    const entry = yield step("restore_exclusive_pte", () => restored(k, vmf, page));
+    const entry = yield step("restore_exclusive_pte", () => restoreExclusivePte(k, vmf.vmFlags, vmf.kind, vmf.origPte));
     yield setPteAt(k, vmf.mm, vmf.vpn, vmf.ptep, entry);
     yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   }
@@ -60,13 +61,19 @@ function* remove(k: Kernel, vmf: VmFault): Path<number> {
   return 0;
 }
 
-/** restore_exclusive_pte(): writable if the device's entry was (up to v6.14), or if the page is still exclusive to a writable VMA. Inside a step. */
-function restored(k: Kernel, vmf: VmFault, page: number): number {
-  let pte = pteMkold(mkPte(page, vmPageProt(k, vmf.vmFlags, vmf.kind)));
-  if ((vmf.origPte & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
-  if ((vmf.origPte & PTE_UFFD_WP) !== 0) return pteMkuffdWp(k.pte.wrprotect(pte));
-  const writable = since(k.profile, 6, 15)
-    ? canChangePteWritable(k, vmf.vmFlags, pte)
-    : swpType(vmf.origPte) === SWP_DEVICE_EXCLUSIVE_WRITE;
-  return writable ? k.pte.maybeMkwrite(k.pte.mkdirty(pte), vmf.vmFlags) : pte;
+/**
+ * restore_exclusive_pte(): the present entry for a device's `entry` of a page. Writable if the device's was (up to v6.14), or if the
+ * page is still exclusive to a writable VMA; then dirty as the page is. Inside a step.
+ */
+export function restoreExclusivePte(k: Kernel, vmFlags: number, kind: number, entry: Pte): Pte {
+  const page = swpOffset(entry);
+  let pte = pteMkold(mkPte(page, vmPageProt(k, vmFlags, kind)));
+  if ((entry & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
+  if ((entry & PTE_UFFD_WP) !== 0) return pteMkuffdWp(k.pte.wrprotect(pte));
+  if (!since(k.profile, 6, 15)) {
+    const writable = swpType(entry) === SWP_DEVICE_EXCLUSIVE_WRITE;
+    return writable ? k.pte.maybeMkwrite(k.pte.mkdirty(pte), vmFlags) : pte;
+  }
+  if (!canChangePteWritable(k, vmFlags, pte)) return pte;
+  return k.pte.maybeMkwrite(k.pages.test(page, PG_DIRTY) ? k.pte.mkdirty(pte) : pte, vmFlags);
 }

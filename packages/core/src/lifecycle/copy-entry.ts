@@ -6,6 +6,7 @@ import type { Ptep } from "../page-table.js";
 import {
   isMigrationEntry,
   isPteMarker,
+  isSwapPte,
   mkPte,
   mkSwp,
   PTE_HUGE,
@@ -35,7 +36,8 @@ import {
 } from "../pte.js";
 import { folioAddRmap, folioAddRmapEntire, folioAddNewAnonRmap } from "../rmap/rmap.js";
 import { isCowMapping, VM_SHARED, VM_UFFD_WP } from "../vma.js";
-import { vmPageProtOf } from "../fault/vm-page-prot.js";
+import { restoreExclusivePte } from "../fault/device-exclusive.js";
+import { vmaKind, vmPageProtOf } from "../fault/vm-page-prot.js";
 
 /** The child has the entry. */
 export const COPIED = 0;
@@ -61,7 +63,12 @@ export function copyEntry(
   vpn: number,
   spare: number,
 ): number {
-  const pte = k.tables.get(from);
+  let pte = k.tables.get(from);
+  if (isDeviceExclusive(pte)) {
+    // Comes back to the parent first, and is then shared like any present page.
+    pte = restoreExclusivePte(k, k.vmas.flags(src), vmaKind(k, src), pte);
+    k.tables.set(from, pte);
+  }
   if (!ptePresent(pte)) {
     copyNonPresent(k, dst, to, from, pte);
     return COPIED;
@@ -111,8 +118,13 @@ const SHARED_TYPE: Readonly<Record<number, number>> = {
   [SWP_MIGRATION_READ_EXCLUSIVE]: SWP_MIGRATION_READ,
   [SWP_MIGRATION_WRITE]: SWP_MIGRATION_READ,
   [SWP_DEVICE_WRITE]: SWP_DEVICE_READ,
-  [SWP_DEVICE_EXCLUSIVE_WRITE]: SWP_DEVICE_EXCLUSIVE_READ,
 };
+
+function isDeviceExclusive(pte: Pte): boolean {
+  if (!isSwapPte(pte)) return false;
+  const type = swpType(pte);
+  return type === SWP_DEVICE_EXCLUSIVE_READ || type === SWP_DEVICE_EXCLUSIVE_WRITE;
+}
 
 function copyNonPresent(k: Kernel, dst: number, to: Ptep, from: Ptep, pte: Pte): void {
   if (isPteMarker(pte)) {

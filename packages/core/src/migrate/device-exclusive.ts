@@ -6,7 +6,7 @@ import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
-import { PG_ANON } from "../page.js";
+import { PG_ANON, PG_DIRTY } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import {
   mkSwp,
@@ -42,7 +42,13 @@ function* exclusive(k: Kernel, t: Thread, vpn: number, owner: number): Path<numb
 function* underLock(k: Kernel, t: Thread, vpn: number, owner: number): Path<number> {
   const vma = yield step("vma_lookup", () => k.vmas.lookup(k.mms.vmaList(t.mm), vpn));
   if (vma === 0) return -EFAULT;
-  const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write: true, get: true, splitPmd: true, keepLock: true });
+  const page = yield* getUserPages(k, t.cpu, t.mm, vpn, {
+    write: true,
+    get: true,
+    splitPmd: true,
+    keepLock: true,
+    remote: true,
+  });
   if (page < 0) return page;
   const result = yield* exclusivePage(k, t, vpn, page, owner);
   yield step("folio_put", () => {
@@ -75,6 +81,12 @@ function* exclusivePage(k: Kernel, t: Thread, vpn: number, page: number, owner: 
     });
     if (done !== 0) {
       const before = yield* ptepClearFlush(k, t.cpu, t.mm, vpn, ptep);
+      if (k.pte.dirty(before)) {
+        yield step("folio_mark_dirty", () => {
+          k.pages.mark(page, PG_DIRTY);
+          return 0;
+        });
+      }
       const type = pteWrite(before) ? SWP_DEVICE_EXCLUSIVE_WRITE : SWP_DEVICE_EXCLUSIVE_READ;
       // The entry keeps the mapping's reference and map count.
       yield setPteAt(k, t.mm, vpn, ptep, mkSwp(type, page, before & (PTE_UFFD_WP | PTE_SOFT_DIRTY)));
