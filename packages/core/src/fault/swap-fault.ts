@@ -47,6 +47,7 @@ import {
   FAULT_FLAG_VMA_LOCK,
   faultWrite,
   VM_FAULT_HWPOISON,
+  VM_FAULT_MAJOR,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
@@ -114,8 +115,10 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
     return VM_FAULT_RETRY;
   }
   const slot = swpOffset(vmf.origPte);
-  const pfn = yield* swapRead(k, vmf, slot);
-  if (pfn === 0) return 0;
+  const read = yield* swapRead(k, vmf, slot);
+  if (read === 0) return 0;
+  const pfn = Math.abs(read);
+  const major = read < 0 ? VM_FAULT_MAJOR : 0;
   yield waitFor(
     "folio_lock_or_retry",
     () => !k.pages.test(pfn, PG_LOCKED),
@@ -129,7 +132,7 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
   if (decision === 0) {
     yield unlockPtl(k, vmf.ptep);
     yield unlockPut(k, pfn, true);
-    return 0;
+    return major;
   }
   const entry = swapEntry(k, vmf, pfn, decision);
   yield setPteAt(k, vmf.mm, vmf.vpn, vmf.ptep, entry);
@@ -139,17 +142,14 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
   if (vmf.write && !consumed) {
     // The entry shows read-only for a moment and is upgraded or replaced in the same section.
     vmf.origPte = entry;
-    return yield* doWpPage(k, vmf, "doSwapPage");
+    return major | (yield* doWpPage(k, vmf, "doSwapPage"));
   }
   yield* updateMmuCache(k, vmf.cpu, vmf.mm, vmf.vpn);
   yield unlockPtl(k, vmf.ptep);
-  return written;
+  return major | written;
 }
 
-/**
- * The page of `slot` with a reference for the fault, from the swap cache or read into it; 0 when the slot is gone. Not counted as a
- * major fault: what was reclaimed a moment ago is still in the cache of a real machine.
- */
+/** The page of `slot` with a reference for the fault, from the swap cache, or negative when it had to be read; 0 when the slot is gone. */
 function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
   yield mightSleep("swapin_readahead");
   return yield step("swapin_readahead", () => {
@@ -164,7 +164,7 @@ function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
     k.pages.setPrivate(pfn, slot);
     k.swap.setCached(slot, pfn);
     k.pages.get(pfn);
-    return pfn;
+    return -pfn;
   });
 }
 

@@ -147,8 +147,12 @@ function writesOut(k: Kernel, head: number): boolean {
 function removeMapping(k: Kernel, head: number): boolean {
   const pages = k.pages.pages(head);
   if (k.pages.test(head, PG_SWAPCACHE)) {
-    // A page that was read from swap and written again since takes its old slot, with what it holds now.
-    k.swap.setContent(k.pages.private(head), k.pages.content(head));
+    if (k.pages.test(head, PG_DIRTY)) {
+      // Written out to its slot, an old one with what it holds now. Until that is done it stays in the swap cache.
+      k.swap.setContent(k.pages.private(head), k.pages.content(head));
+      k.pages.unmark(head, PG_DIRTY);
+      return false;
+    }
     if (k.pages.refcount(head) !== 2) return false;
     dropSwapCache(k, head, k.pages.private(head));
     return free(k, head);
