@@ -1,3 +1,4 @@
+import { deleteFromSwapCache, folioSwapped } from "./folio-swap.js";
 import type { Kernel } from "./kernel.js";
 import { PG_HUGETLB, PG_SWAPCACHE } from "./page.js";
 
@@ -11,18 +12,21 @@ export function folioPut(k: Kernel, pfn: number, by = 1): boolean {
 
 /** folio_free_swap(): a folio leaves the swap cache, with the cache's reference, if no entry refers to its slot; true when it did. Inside a step. */
 export function folioFreeSwap(k: Kernel, pfn: number): boolean {
-  if (!k.pages.test(pfn, PG_SWAPCACHE)) return false;
-  const slot = k.pages.private(pfn);
-  if (k.swap.count(slot) > 0) return false;
-  k.swap.setCached(slot, 0);
-  k.swap.put(slot);
-  k.pages.unmark(pfn, PG_SWAPCACHE);
-  k.pages.setPrivate(pfn, 0);
-  k.pages.put(pfn);
+  const head = k.pages.head(pfn);
+  if (!k.pages.test(head, PG_SWAPCACHE) || folioSwapped(k, head)) return false;
+  deleteFromSwapCache(k, head);
   return true;
 }
 
 /** free_swap_cache(): {@link folioFreeSwap} for a folio that nobody maps any more. Inside a step. */
 export function freeSwapCache(k: Kernel, pfn: number): void {
-  if (k.pages.test(pfn, PG_SWAPCACHE) && k.pages.totalMapcount(pfn) === 0) folioFreeSwap(k, pfn);
+  if (k.pages.test(pfn, PG_SWAPCACHE) && !folioMapped(k, pfn)) folioFreeSwap(k, pfn);
+}
+
+/** folio_mapped(). Inside a step. */
+function folioMapped(k: Kernel, pfn: number): boolean {
+  const head = k.pages.head(pfn);
+  const end = head + k.pages.pages(head);
+  for (let page = head; page < end; page++) if (k.pages.totalMapcount(page) > 0) return true;
+  return false;
 }

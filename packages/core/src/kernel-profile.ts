@@ -81,6 +81,11 @@ export interface KernelProfile {
   readonly daxReadDirties: boolean;
   /** Pages of DAX files are counted like others and their entries are not special, insert_page() instead of insert_pfn(): since v6.15. */
   readonly daxPagesAreNormal: boolean;
+  /**
+   * Reclaim gives a large anonymous folio swap slots in a row and keeps it whole. Since v6.14 swap on rotating disks can; before, and
+   * in kernels built without CONFIG_THP_SWAP (the v6.18 that was recorded), the folio is split first.
+   */
+  readonly thpSwapsWhole: boolean;
   /** folio_referenced() asks secondary MMUs with clear_flush_young for each page it reclaims; the multi-generational LRU of later builds does not. */
   readonly reclaimAges: boolean;
   /** Faults try the per-VMA lock before mmap_lock: never, for anonymous VMAs (v6.4, v6.5), for all (since v6.6). */

@@ -31,6 +31,11 @@ export class Swap {
     return slot;
   }
 
+  /** {@link alloc} of `pages` slots in a row, aligned to their number. */
+  allocRun(pages: number): number {
+    return this.segment.allocRun(pages, pages);
+  }
+
   /** swap_duplicate(). */
   get(slot: number): void {
     this.segment.i32[slot * STRIDE + COUNT]!++;

@@ -216,7 +216,11 @@ function runs(
 }
 
 /** Names of the same error number. */
-const SAME_ERRNO: Readonly<Record<string, string>> = { ENOTSUP: "EOPNOTSUPP", EWOULDBLOCK: "EAGAIN", EDEADLOCK: "EDEADLK" };
+const SAME_ERRNO: Readonly<Record<string, string>> = {
+  ENOTSUP: "EOPNOTSUPP",
+  EWOULDBLOCK: "EAGAIN",
+  EDEADLOCK: "EDEADLK",
+};
 
 function resultOf({ ret, errno }: QemuResult, op: string): unknown {
   if (errno !== null) return { errno: SAME_ERRNO[errno] ?? errno };

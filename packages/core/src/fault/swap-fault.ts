@@ -15,6 +15,7 @@ import {
 import {
   isMigrationEntry,
   mkPte,
+  PFN_SHIFT,
   type Pte,
   PTE_SOFT_DIRTY,
   PTE_UFFD_WP,
@@ -34,6 +35,7 @@ import {
   swpType,
 } from "../pte.js";
 import { folioAddAnonRmap, folioAddNewAnonRmap } from "../rmap/rmap.js";
+import { setPtes } from "../tlb/contpte.js";
 import { setPteAt } from "../tlb/ptep.js";
 import { updateMmuCache } from "../tlb/set-access-flags.js";
 import { VM_LOCKED, VM_WRITE } from "../vma.js";
@@ -55,6 +57,8 @@ import {
 } from "./vm-fault.js";
 import { vmPageProt } from "./vm-page-prot.js";
 import { doWpPage } from "./write-protect-fault.js";
+
+const ONE_PAGE = 1 << PFN_SHIFT;
 
 /** do_swap_page(): the entry is neither none nor present. */
 export function doSwapPage(k: Kernel, vmf: VmFault): Path<number> {
@@ -128,14 +132,20 @@ function* swapIn(k: Kernel, vmf: VmFault): Path<number> {
     },
   );
   yield lockPtl(k, vmf.ptep);
-  const decision = yield step("swapcache_mapped", () => decide(k, vmf, pfn, slot));
+  const pages = yield step("swap_pte_batch", () => mapsTogether(k, vmf, pfn));
+  const before = pages === 1 ? 0 : yield step("folio_page_idx", () => pfn - k.pages.head(pfn));
+  const decision = yield step("swapcache_mapped", () => decide(k, vmf, pfn - before, slot - before, before, pages));
   if (decision === 0) {
     yield unlockPtl(k, vmf.ptep);
     yield unlockPut(k, pfn, true);
     return major;
   }
   const entry = swapEntry(k, vmf, pfn, decision);
-  yield setPteAt(k, vmf.mm, vmf.vpn, vmf.ptep, entry);
+  if (pages === 1) yield setPteAt(k, vmf.mm, vmf.vpn, vmf.ptep, entry);
+  else {
+    const first = entry - before * ONE_PAGE;
+    yield* setPtes(k, vmf.cpu, vmf.mm, vmf.vpn - before, vmf.ptep - before, first, pages);
+  }
   yield unlockPut(k, pfn, false);
   const consumed = (decision & WRITABLE) !== 0;
   const written = vmf.write && consumed ? faultWrite(k) : 0;
@@ -168,17 +178,40 @@ function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
   });
 }
 
-/** Under folio lock and PTL: whether to map, and with which rights. Moves the mapping's bookkeeping to the page. */
-function decide(k: Kernel, vmf: VmFault, pfn: number, slot: number): number {
+/**
+ * Pages that this fault maps at once: those of a whole large folio (since v6.11) when its slots lie in a row in one table, inside the
+ * VMA, all alike; else 1. Inside a step.
+ */
+function mapsTogether(k: Kernel, vmf: VmFault, pfn: number): number {
+  const pages = k.pages.pages(pfn);
+  if (pages === 1 || !since(k.profile, 6, 11) || !k.pages.test(pfn, PG_SWAPCACHE) || !pteUnchanged(k, vmf)) return 1;
+  const before = pfn - k.pages.head(pfn);
+  const first = vmf.vpn - before;
+  const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
+  if (first < Math.max(table, k.vmas.start(vmf.vma))) return 1;
+  if (first + pages > Math.min(table + k.tables.hugePages, k.vmas.end(vmf.vma))) return 1;
+  const entry = vmf.origPte - before * ONE_PAGE;
+  for (let i = 0; i < pages; i++) if (k.tables.get(vmf.ptep - before + i) !== entry + i * ONE_PAGE) return 1;
+  return pages;
+}
+
+/**
+ * Under folio lock and PTL: whether to map, and with which rights. Moves the bookkeeping of the mappings to the pages.
+ *
+ * @param pfn first of `pages` pages, whose slots begin at `slot` and whose entries `before` entries before the fault's
+ */
+function decide(k: Kernel, vmf: VmFault, pfn: number, slot: number, before: number, pages: number): number {
   if (!pteUnchanged(k, vmf)) return 0;
   const ksm = k.pages.test(pfn, PG_KSM);
   const exclusiveEntry = swpExclusive(vmf.origPte) && since(k.profile, 5, 19);
-  k.swap.put(slot);
+  for (let i = 0; i < pages; i++) k.swap.put(slot + i);
   if (shouldTryToFreeSwap(k, vmf, pfn)) folioFreeSwap(k, pfn);
   const alone = k.pages.refcount(pfn) === 1;
   const exclusive = !ksm && (exclusiveEntry || alone);
-  if (k.pages.test(pfn, PG_ANON)) folioAddAnonRmap(k, pfn, vmf.vma, vmf.vpn, exclusive);
-  else {
+  if (k.pages.test(pfn, PG_ANON)) {
+    for (let i = 0; i < pages; i++) folioAddAnonRmap(k, pfn + i, vmf.vma, vmf.vpn - before + i, exclusive);
+    k.pages.get(pfn, pages - 1);
+  } else {
     folioAddNewAnonRmap(k, pfn, vmf.vma, vmf.vpn);
     if (!exclusive) k.pages.unmark(pfn, PG_ANON_EXCLUSIVE);
   }
@@ -200,7 +233,7 @@ function softDirtyWanted(k: Kernel, vmf: VmFault): boolean {
 function shouldTryToFreeSwap(k: Kernel, vmf: VmFault, pfn: number): boolean {
   if (!k.pages.test(pfn, PG_SWAPCACHE)) return false;
   if (vmf.has(VM_LOCKED) || k.pages.test(pfn, PG_MLOCKED)) return true;
-  return vmf.write && !k.pages.test(pfn, PG_KSM) && k.pages.refcount(pfn) === 2;
+  return vmf.write && !k.pages.test(pfn, PG_KSM) && k.pages.refcount(pfn) === 1 + k.pages.pages(pfn);
 }
 
 function swapEntry(k: Kernel, vmf: VmFault, pfn: number, decision: number): Pte {

@@ -2,6 +2,7 @@ import { call, downRead, downWrite, type Path, step, upRead, upWrite } from "@mm
 import { EAGAIN, EBUSY } from "../errno.js";
 import { folioTrylock } from "../fault/folio-lock.js";
 import { folioPut } from "../folio.js";
+import { pageSlot, setFolioSlot } from "../folio-swap.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_LOCKED, PG_SWAPCACHE } from "../page.js";
@@ -72,7 +73,9 @@ function* unmapAndSplit(
   else yield* tryToUnmap(k, cpu, head, { splitHugePmd: true, ignoreMlock: true, locking: "held" });
   const frozen = yield step("folio_ref_freeze", () => {
     if (k.pages.refcount(head) !== expected(k, head, pages)) return 0;
+    const slot = k.pages.test(head, PG_SWAPCACHE) ? pageSlot(k, head) : 0;
     k.pages.split(head, expected(k, head, 1));
+    if (slot !== 0) for (let i = 0; i < pages; i++) setFolioSlot(k, head + i, slot + i);
     return 1;
   });
   if (frozen === 0) {

@@ -2,6 +2,7 @@ import { type Path, step, waitFor } from "@mmu-notifier/steps";
 import { EAGAIN, ENOMEM } from "../errno.js";
 import { folioTrylock } from "../fault/folio-lock.js";
 import { folioPut } from "../folio.js";
+import { pageSlot, setFolioSlot } from "../folio-swap.js";
 import { INODE_HUGETLB } from "../file.js";
 import type { Kernel } from "../kernel.js";
 import {
@@ -127,11 +128,11 @@ function moveMapping(k: Kernel, src: number, dst: number): void {
   k.pages.setMapping(dst, k.pages.mapping(src));
   k.pages.setIndex(dst, k.pages.index(src));
   if (k.pages.test(src, PG_SWAPCACHE)) {
-    const slot = k.pages.private(src);
-    k.pages.setPrivate(dst, slot);
-    k.pages.setPrivate(src, 0);
-    k.swap.setCached(slot, dst);
-    moveReferences(k, src, dst, 1);
+    const slot = pageSlot(k, src);
+    setFolioSlot(k, dst, slot);
+    setFolioSlot(k, src, 0);
+    for (let i = 0; i < pages; i++) k.swap.setCached(slot + i, dst + i);
+    moveReferences(k, src, dst, pages);
     return;
   }
   if (k.pages.test(src, PG_ANON) || k.pages.mapping(src) === 0) return;

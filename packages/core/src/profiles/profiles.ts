@@ -32,6 +32,7 @@ const v5_10: KernelProfile = {
   daxWriteProtectEvent: "MMU_NOTIFY_CLEAR",
   daxReadDirties: false,
   daxPagesAreNormal: false,
+  thpSwapsWhole: false,
   reclaimAges: true,
   perVmaLock: "no",
   contpte: false,
@@ -149,6 +150,7 @@ const v7_3: KernelProfile = {
   arm64UpgradeFlushSpan: "entry",
   oomReapEvent: "MMU_NOTIFY_CLEAR",
   procMemForces: false,
+  thpSwapsWhole: true,
 };
 
 /**

@@ -1,6 +1,7 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { folioTrylock } from "../fault/folio-lock.js";
 import { folioPut } from "../folio.js";
+import { addToSwapCache, deleteFromSwapCache, folioSwapped, pageSlot } from "../folio-swap.js";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import { splitLockedFolio } from "../huge/split-folio.js";
@@ -64,7 +65,7 @@ function* shrinkOne(
   const swaps = yield step("folio_test_swapbacked", () => (wantsSwap(k, head) ? 1 : 0));
   if (swaps !== 0) {
     if (!(yield* splitLarge(k, cpu, head, queue))) return false;
-    if ((yield addToSwap(k, head)) === 0) return false;
+    if ((yield step("folio_alloc_swap", () => (addToSwap(k, head) ? 1 : 0))) === 0) return false;
   }
   const mapped = yield step("folio_mapped", () => folioMapcount(k, head));
   if (mapped !== 0) {
@@ -84,13 +85,15 @@ function wantsSwap(k: Kernel, head: number): boolean {
   return k.pages.test(head, PG_ANON) && k.pages.test(head, PG_SWAPBACKED) && !k.pages.test(head, PG_SWAPCACHE);
 }
 
-/** Swap takes single pages: false when a large folio cannot be split. */
+/** A large folio is split when swap takes single pages only, or when it is no longer mapped whole: false when that is not possible. */
 function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Path<boolean> {
   const usable = yield step("folio_maybe_dma_pinned", () =>
     k.pages.pincount(head) > 0 || !swapHasRoom(k) ? 0 : k.pages.pages(head),
   );
   if (usable === 0) return false;
   if (usable === 1) return true;
+  const whole = yield step("folio_test_partially_mapped", () => (swapsWhole(k, head) ? 1 : 0));
+  if (whole !== 0) return true;
   if ((yield* splitLockedFolio(k, cpu, head, true)) !== 0) return false;
   const parts = Array.from({ length: usable - 1 }, (_, i) => head + 1 + i);
   // The list is taken from its tail; since v6.15 the parts are put there in ascending order.
@@ -100,36 +103,29 @@ function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Pat
 
 const swapHasRoom = (k: Kernel): boolean => k.swap.enabled && k.swap.segment.live < k.config.swapSlots;
 
-function addToSwap(k: Kernel, head: number) {
-  return step("add_to_swap", () => {
-    if (!swapHasRoom(k)) return 0;
-    const slot = k.swap.alloc(k.pages.content(head));
-    k.swap.setCached(slot, head);
-    k.pages.setPrivate(head, slot);
-    k.pages.mark(head, PG_SWAPCACHE | PG_DIRTY);
-    k.pages.get(head);
-    return 1;
-  });
+/** THP_SWAP: the folio gets slots in a row, if there are as many. Inside a step. */
+function swapsWhole(k: Kernel, head: number): boolean {
+  const pages = k.pages.pages(head);
+  if (!k.profile.thpSwapsWhole || k.swap.segment.live + pages > k.config.swapSlots) return false;
+  for (let pfn = head; pfn < head + pages; pfn++) if (k.pages.totalMapcount(pfn) === 0) return false;
+  return true;
+}
+
+function addToSwap(k: Kernel, head: number): boolean {
+  if (!swapHasRoom(k)) return false;
+  const pages = k.pages.pages(head);
+  const slot = pages === 1 ? k.swap.alloc(k.pages.content(head)) : k.swap.allocRun(pages);
+  addToSwapCache(k, head, slot);
+  return true;
 }
 
 /** activate_locked: a page that stays gives its swap slot back. */
 function* activate(k: Kernel, head: number): Path<boolean> {
   yield step("activate_locked", () => {
-    if (!k.pages.test(head, PG_SWAPCACHE)) return 0;
-    const slot = k.pages.private(head);
-    if (k.swap.count(slot) > 0) return 0;
-    dropSwapCache(k, head, slot);
+    if (k.pages.test(head, PG_SWAPCACHE) && !folioSwapped(k, head)) deleteFromSwapCache(k, head);
     return 0;
   });
   return false;
-}
-
-function dropSwapCache(k: Kernel, head: number, slot: number): void {
-  k.swap.setCached(slot, 0);
-  if (k.swap.count(slot) === 0) k.swap.put(slot);
-  k.pages.unmark(head, PG_SWAPCACHE);
-  k.pages.setPrivate(head, 0);
-  k.pages.put(head);
 }
 
 function isShmem(k: Kernel, head: number): boolean {
@@ -149,12 +145,13 @@ function removeMapping(k: Kernel, head: number): boolean {
   if (k.pages.test(head, PG_SWAPCACHE)) {
     if (k.pages.test(head, PG_DIRTY)) {
       // Written out to its slot, an old one with what it holds now. Until that is done it stays in the swap cache.
-      k.swap.setContent(k.pages.private(head), k.pages.content(head));
+      const slot = pageSlot(k, head);
+      for (let i = 0; i < pages; i++) k.swap.setContent(slot + i, k.pages.content(head + i));
       k.pages.unmark(head, PG_DIRTY);
       return false;
     }
-    if (k.pages.refcount(head) !== 2) return false;
-    dropSwapCache(k, head, k.pages.private(head));
+    if (k.pages.refcount(head) !== 1 + pages) return false;
+    deleteFromSwapCache(k, head);
     return free(k, head);
   }
   if (k.pages.test(head, PG_ANON)) return k.pages.refcount(head) === 1 && free(k, head);

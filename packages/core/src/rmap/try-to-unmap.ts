@@ -1,6 +1,7 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { folioPut } from "../folio.js";
+import { pageSlot } from "../folio-swap.js";
 import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd, splitHugePmdLocked } from "../huge/split-huge-pmd.js";
 import type { Kernel } from "../kernel.js";
@@ -182,7 +183,7 @@ function replacement(k: Kernel, vma: number, before: Pte, huge: boolean, flags: 
   const exclusive = k.pages.anonExclusive(pfn);
   if (exclusive && k.pages.pincount(pfn) > 0) return before;
   k.pages.setAnonExclusive(pfn, false);
-  const slot = k.pages.private(pfn);
+  const slot = pageSlot(k, pfn);
   k.swap.get(slot);
   return mkSwp(SWP_SWAP, slot, (exclusive ? SWP_EXCLUSIVE : 0) | (before & (PTE_SOFT_DIRTY | PTE_UFFD_WP)));
 }
