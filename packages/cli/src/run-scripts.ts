@@ -2,6 +2,7 @@ import type { PluginRegistry } from "@mmu-notifier/machine";
 import type { CostReport } from "@mmu-notifier/sdk";
 import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
 import { didYouMean } from "@mmu-notifier/steps";
+import { type BrokenRule, brokenRuleOf } from "./broken-rule.js";
 import type { Context } from "./context.js";
 import { UsageError } from "./errors.js";
 import { progress } from "./output/progress.js";
@@ -36,6 +37,8 @@ export interface ScriptRun {
   readonly arch: string;
   readonly records: readonly OpRecord[];
   readonly devices: readonly DeviceRun[];
+  /** The kernel's rule that the last op broke; the ops after it were not run. */
+  readonly broken?: BrokenRule;
   /** What code of drivers threw. */
   readonly errors: readonly string[];
 }
@@ -133,13 +136,13 @@ export async function runScripts(file: string, options: RunOptions, context: Con
       ...(options.arch === undefined ? {} : { arch: options.arch }),
     });
     try {
-      const records = script.statements.map((statement) => session.run(statement));
+      const done = runOps(session);
       const { kernel } = session.machine;
       runs.push({
         script,
         kernel: kernel.profile.name,
         arch: kernel.arch.name,
-        records,
+        ...done,
         devices: [...session.devices.values()].map((device) => ({
           name: device.name,
           driver: device.definition.name,
@@ -156,4 +159,19 @@ export async function runScripts(file: string, options: RunOptions, context: Con
   }
   bar.stop();
   return runs;
+}
+
+/** Runs the ops until one breaks a rule of the kernel: a machine whose locks are in disorder says nothing true about the rest. */
+function runOps(session: ScriptSession): Pick<ScriptRun, "records" | "broken"> {
+  const records: OpRecord[] = [];
+  for (const statement of session.script.statements) {
+    try {
+      records.push(session.run(statement));
+    } catch (error) {
+      const broken = brokenRuleOf(error);
+      if (broken === undefined) throw error;
+      return { records: [...records, session.interrupted(statement)], broken };
+    }
+  }
+  return { records };
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -17,6 +17,22 @@ dev smmu0 write 0
 == quiet
 map 0 4 rw- p anon
 write 3
+`;
+
+/** A driver whose subscriber throws. */
+const THROWS = `export default {
+  name: "throws",
+  sdk: 1,
+  summary: "throws",
+  declares: { pageTable: "mirror", onMissingRight: "fault", resolvesFaultsInSoftware: true, reachedByBroadcast: [], filters: [] },
+  create: ({ notifications }) => ({
+    translation: {},
+    fault: {},
+    connection: notifications.subscribe(() => { throw new Error("out of luck"); }),
+    *unbind() {},
+    entries: () => [],
+  }),
+};
 `;
 
 let mmun: Mmun;
@@ -66,6 +82,48 @@ describe("mmun run", () => {
     );
     expect(stdout).toContain("start, end PROTECTION_PAGE [0,4)");
     expect(stdout).toMatch(/smmu0 \(iotlb hit, F_PERMISSION, retry\) ×\d/);
+  });
+
+  it("ends with 1 and stops where a path breaks a rule of the kernel: the patch's call in __wp_page_copy_user", () => {
+    const { code, stdout, stderr } = mmun.run(["run", "examples/01-run-the-story/under-lock.mm"]);
+
+    expect([code, stderr]).toEqual([1, ""]);
+    expect(stdout).toMatch(/5 {2}cwrite 0 0 +write 0, forbidden of c0 +CONTEXT/);
+    expect(stdout).toMatch(
+      /CONTEXT op 5, cwrite 0 0: sleeping function called from invalid context: task c0 in .*__wp_page_copy_user calls mmu_notifier_invalidate_range_start under ptl/,
+    );
+  });
+
+  it("says how many ops are left when it stops, and has the rule in JSON", () => {
+    const script = `${readFileSync("examples/01-run-the-story/under-lock.mm", "utf8")}read 0\n`;
+
+    expect(mmun.run(["run", "-"], { input: script }).stdout).toContain("1 op after it was not run");
+    expect(JSON.parse(mmun.run(["run", "-", "--json"], { input: script }).stdout)).toMatchObject({
+      broken: { verdict: "CONTEXT", code: "SLEEP_IN_ATOMIC" },
+      records: { length: 6 },
+    });
+  });
+
+  it("ends with 2 and names driver, device and event when a driver throws; the rest of the machine goes on", () => {
+    writeFileSync(at("throws.mjs"), THROWS);
+
+    const { code, stdout, stderr } = mmun.run([
+      "run",
+      at("upgrade.mm"),
+      "--script",
+      "upgrade",
+      "--driver",
+      `bad=${at("throws.mjs")}`,
+      "--kernel",
+      "v6.4+upgrade-event-fixed",
+    ]);
+
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /^mmun: driver throws \(.*throws\.mjs\), device bad, threw during start MMU_NOTIFY_PROTECTION_PAGE: out of luck\. The rest of the machine went on; \d more like it\.\n$/,
+    );
+    expect(stdout).toContain("7 ops");
+    expect(stdout).not.toContain("LIVELOCK");
   });
 
   it("takes another kernel, and then the same device goes on", () => {

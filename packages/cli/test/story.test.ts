@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { shippedRegistry } from "../src/registry.js";
 import { runTrial, type Trial, UPGRADE_SCENARIOS } from "@mmu-notifier/script";
+import { copyUnderLock } from "../src/story/under-lock.js";
 import { KERNELS, VARIANTS } from "../src/story/variants.js";
 
 const trials: Trial[] = [];
@@ -111,5 +112,24 @@ describe("a KVM-style shadow", () => {
         expect(upgrade).not.toBe("delivered");
       }
     }
+  });
+});
+
+describe("the patch's call in __wp_page_copy_user", () => {
+  it("may sleep under the page-table lock, on the patch as written and nowhere else", async () => {
+    const registry = await shippedRegistry();
+
+    expect(KERNELS.map((kernel) => copyUnderLock(kernel, registry))).toEqual([
+      { kernel: "v6.4", outcome: "written" },
+      {
+        kernel: "v6.4+upgrade-event",
+        outcome: "CONTEXT",
+        call: "mmu_notifier_invalidate_range_start",
+        path: expect.stringMatching(/do_wp_page -> wp_page_copy -> __wp_page_copy_user$/) as string,
+        lock: expect.stringMatching(/^ptl \d+$/) as string,
+      },
+      { kernel: "v6.4+upgrade-event-fixed", outcome: "written" },
+      { kernel: "v6.12", outcome: "written" },
+    ]);
   });
 });

@@ -3,7 +3,8 @@ import { type ReplayDrivers, renderReport, replayFile, shippedTraces } from "@mm
 import { type Command, Option } from "commander";
 import { SingleBar, Presets } from "cli-progress";
 import type { Context } from "../context.js";
-import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { EXIT_OK, EXIT_USAGE } from "../errors.js";
+import { complain, driversThrew } from "../output/complain.js";
 import { resolveDriver, shippedRegistry } from "../registry.js";
 import { parseDriver } from "../run-scripts.js";
 
@@ -70,7 +71,9 @@ export function configure(command: Command, context: Context, done: (exitCode: n
         // As it was asked for: where a trace that ships is installed tells nobody anything.
         const report = { ...found, trace };
         context.print(options.json === true ? JSON.stringify(report, undefined, 2) : renderReport(report).trimEnd());
-        done(report.driverErrors.length === 0 ? EXIT_OK : EXIT_FINDING);
+        const { driverErrors } = report;
+        if (driverErrors.length > 0) context.warn(complain(driversThrew(driverErrors)));
+        done(driverErrors.length === 0 ? EXIT_OK : EXIT_USAGE);
       } finally {
         bar.stop();
       }

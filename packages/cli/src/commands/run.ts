@@ -1,12 +1,19 @@
 import type { Command } from "commander";
 import type { Context } from "../context.js";
-import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { EXIT_FINDING, EXIT_OK, EXIT_USAGE } from "../errors.js";
+import { complain, driversThrew } from "../output/complain.js";
 import { renderScript } from "../output/timeline.js";
 import { type RunOptions, runScripts, type ScriptRun } from "../run-scripts.js";
 
-/** Something that the caller should look at: a device that can never go on, a driver that threw. */
-function isFinding({ records, errors }: ScriptRun): boolean {
-  return errors.length > 0 || records.some(({ livelock }) => livelock !== undefined);
+/** Something that the caller should look at: a device that can never go on, a rule of the kernel that was broken. */
+function isFinding({ records, broken }: ScriptRun): boolean {
+  return broken !== undefined || records.some(({ livelock }) => livelock !== undefined);
+}
+
+/** A driver that throws is wrong input, whatever else was found: the run says nothing about the kernel. */
+function exitCode(runs: readonly ScriptRun[]): number {
+  if (runs.some(({ errors }) => errors.length > 0)) return EXIT_USAGE;
+  return runs.some(isFinding) ? EXIT_FINDING : EXIT_OK;
 }
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
@@ -38,10 +45,12 @@ Examples:
         if (options.json === true) context.print(JSON.stringify(summary(run)));
         else context.print(`${index === 0 ? "" : "\n"}${renderScript(run, context, options.pages === true)}`);
       }
-      done(runs.some(isFinding) ? EXIT_FINDING : EXIT_OK);
+      const errors = runs.flatMap((run) => run.errors);
+      if (errors.length > 0) context.warn(complain(driversThrew(errors)));
+      done(exitCode(runs));
     });
 }
 
-function summary({ script, kernel, arch, records, devices, errors }: ScriptRun): object {
-  return { script: script.name, arena: script.arena, kernel, arch, devices, records, errors };
+function summary({ script, kernel, arch, records, devices, broken, errors }: ScriptRun): object {
+  return { script: script.name, arena: script.arena, kernel, arch, devices, records, broken, errors };
 }

@@ -11,6 +11,11 @@ export function complain(problem: unknown): string {
   return `mmun: internal error: ${sentence(message)} Please report it; MMUN_DEBUG=1 shows where it happened.${debug(problem)}`;
 }
 
+/** What drivers threw, in one sentence: the first, since a driver that throws does it again and again. */
+export function driversThrew([first, ...more]: readonly string[]): string {
+  return more.length === 0 ? first! : `${first}; ${more.length} more like it`;
+}
+
 /** One line that ends with a full stop. */
 function sentence(text: string): string {
   const line = text.replace(/\s*\n\s*/g, " ").trim();

@@ -70,7 +70,8 @@ function flushLines(happened: readonly Happening[]): string[] {
 }
 
 /** What an op came to, in words. */
-function resultText(record: OpRecord, { colors }: Context): string {
+function resultText(record: OpRecord, broken: ScriptRun["broken"], { colors }: Context): string {
+  if (broken !== undefined) return colors.red(broken.verdict);
   const { err, sig, sigs, val, ret, livelock, at } = record;
   if (livelock !== undefined) return colors.red("LIVELOCK");
   if (err !== undefined) return colors.red(at === undefined ? err : `${err} at ${at}`);
@@ -107,8 +108,8 @@ function plural(n: number, one: string): string {
 /** A script's run as a table, one row an op, and what it comes to. */
 export function renderScript(run: ScriptRun, context: Context, pages: boolean): string {
   const { colors } = context;
-  const { script, kernel, arch, records, devices, errors } = run;
-  const rows = records.map((record) => {
+  const { script, kernel, arch, records, devices, broken, errors } = run;
+  const rows = records.map((record, at) => {
     const happened = record.happened ?? [];
     const columns = [
       faultLines(happened),
@@ -120,7 +121,7 @@ export function renderScript(run: ScriptRun, context: Context, pages: boolean): 
       colors.dim(String(record.i)),
       [colors.cyan(record.op), ...(pages ? pageLines(record).map((line) => colors.dim(line)) : [])].join("\n"),
       ...columns.map((lines) => lines.join("\n")),
-      resultText(record, context),
+      resultText(record, at === records.length - 1 ? broken : undefined, context),
     ];
   });
   const head = ["#", "op", "faults", "notifications", "CPU TLB flushes", "devices", "result"];
@@ -153,13 +154,18 @@ export function renderScript(run: ScriptRun, context: Context, pages: boolean): 
   ].join("\n");
 }
 
-/** A line for each device access that can never succeed. */
-function verdicts({ records }: ScriptRun, { colors }: Context): string[] {
-  return records.flatMap(({ livelock, op, i }) => {
+/** A line for each device access that can never succeed, and for the op that broke a rule of the kernel. */
+function verdicts({ script, records, broken }: ScriptRun, { colors }: Context): string[] {
+  const livelocks = records.flatMap(({ livelock, op, i }) => {
     if (livelock === undefined) return [];
     const { faults, commands, attempts } = livelock;
     return [
       `  ${colors.red(colors.bold("LIVELOCK"))} op ${i}, ${op}: after ${plural(attempts, "attempt")} with ${plural(faults, "fault")} and ${plural(commands, "command")} the whole machine is where it was before. It never ends.`,
     ];
   });
+  if (broken === undefined) return livelocks;
+  const { op, i } = records.at(-1)!;
+  const left = script.statements.length - records.length;
+  const rest = left === 0 ? "" : `. ${plural(left, "op")} after it ${left === 1 ? "was" : "were"} not run`;
+  return [...livelocks, `  ${colors.red(colors.bold(broken.verdict))} op ${i}, ${op}: ${broken.message}${rest}.`];
 }

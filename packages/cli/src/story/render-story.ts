@@ -4,6 +4,7 @@ import { table } from "../output/table.js";
 import { paintVerdict, verdictLegend } from "../output/paint-verdict.js";
 import type { Story } from "./story.js";
 import type { TraceSummary } from "./traces.js";
+import type { UnderLock } from "./under-lock.js";
 import { KERNELS, VARIANTS } from "./variants.js";
 
 type Colors = Context["colors"];
@@ -22,6 +23,11 @@ export function renderStory(story: Story, { colors }: Context): string {
     "",
     ...verdictLegend(colors),
     "",
+    colors.bold("Where does the patch send it? Once under a spinlock"),
+    "",
+    "  A private mapping of DAX memory is forked and written: __wp_page_copy_user(), the fourth place of the patch.",
+    underLockTable(story.underLock, colors),
+    "",
     colors.bold("What does the event cost? Three recorded programs, replayed"),
     ...story.traces.flatMap((trace) => ["", traceTable(trace, colors)]),
     "",
@@ -38,6 +44,16 @@ function trialTable(trials: readonly Trial[], scenario: string, title: string, c
   );
   const head = ["", ...KERNELS.map((kernel) => colors.dim(kernel.replace("v6.4+upgrade-event", "+event")))];
   return `  ${colors.bold(title)}\n${table(rows, head)}`;
+}
+
+function underLockTable(outcomes: readonly UnderLock[], colors: Colors): string {
+  const rows = outcomes.map(({ kernel, outcome, call, path, lock }) => [
+    colors.dim(kernel),
+    outcome === "written"
+      ? "written"
+      : `${colors.red(outcome)}: ${path?.split(" -> ").at(-1)}() calls ${call}(), which may sleep, under ${lock}`,
+  ]);
+  return table(rows);
 }
 
 function traceTable(summary: TraceSummary, colors: Colors): string {

@@ -190,6 +190,19 @@ export class ScriptSession implements Cast {
     return record;
   }
 
+  /** The record of an op that {@link run} could not finish because it threw: what happened until then. */
+  interrupted(statement: Statement): OpRecord {
+    const { ev, happened } = this.#recorder.take();
+    return {
+      i: statement.index,
+      op: statement.text,
+      ev,
+      vma: [],
+      pg: [],
+      ...(happened === undefined ? {} : { happened }),
+    };
+  }
+
   /** VMAs and pages of the arena now. */
   snapshot(): Pick<OpRecord, "vma" | "pg"> {
     const k = this.machine.kernel;
