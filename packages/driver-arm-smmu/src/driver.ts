@@ -35,6 +35,7 @@ export function bind(context: BindingContext<SmmuV3, ArmSmmuOptions>): Binding {
     ),
     unbind: () => unbind(smmu, domain),
     entries: () => domain.entries(),
+    tables: () => domain.tables(),
   };
 }
 

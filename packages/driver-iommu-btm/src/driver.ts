@@ -28,6 +28,7 @@ export function bind(context: Context): Binding {
     ),
     unbind: () => unbind(context, domain, mode),
     entries: () => domain.entries(),
+    tables: () => domain.tables(),
     decision,
   };
 }

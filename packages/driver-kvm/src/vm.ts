@@ -112,5 +112,5 @@ export class Vm {
 }
 
 function wholeAddressSpace({ geometry }: BindingContext<undefined, KvmOptions>): Memslot {
-  return { gfn: 0, vpn: 0, pages: geometry.bits.reduce((pages, bits) => pages * 2 ** bits, 1) };
+  return { gfn: 0, vpn: geometry.first ?? 0, pages: geometry.bits.reduce((pages, bits) => pages * 2 ** bits, 1) };
 }

@@ -10,6 +10,7 @@ import {
   type Device as SdkDevice,
   deviceAccess,
   deviceAccessOnce,
+  type DeviceError,
   type DeviceEvent,
   type HardwareTask,
   type ResolvedAccess,
@@ -116,6 +117,16 @@ export class Device {
   /** Processes' mms in the order they were bound. */
   get mms(): readonly number[] {
     return [...this.#bound.keys()];
+  }
+
+  /** Its bindings in the order they were made. */
+  get bindings(): readonly BoundDevice[] {
+    return [...this.#bound.values()];
+  }
+
+  /** What the hardware or the driver's own checks complain about. */
+  get errors(): Observable<DeviceError> {
+    return this.#device.events.errors;
   }
 
   /** What the binding to a process does with MMU_NOTIFY_PROTECTION_UPGRADE, and why. */

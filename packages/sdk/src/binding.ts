@@ -23,6 +23,13 @@ export interface SecondaryEntry {
   readonly write: boolean;
 }
 
+/** An upper-level entry in a cache: for pages [vpn, vpn + pages) the walk goes on in `table`, without looking at the levels above. */
+export interface CachedTable {
+  readonly vpn: number;
+  readonly pages: number;
+  readonly table: number;
+}
+
 /**
  * One device connected to one address space.
  *
@@ -49,6 +56,8 @@ export interface Binding {
   unbind(): Path;
   /** Every cached translation that is usable now. Reads memory: call it between steps, never in a path. */
   entries(): readonly SecondaryEntry[];
+  /** Upper-level entries that its walks would use now; absent when it keeps none. Between steps, as {@link entries}. */
+  tables?(): readonly CachedTable[];
   /** What this very binding does with upgrades, when that only became known while binding (a fallback mode). */
   readonly decision?: UpgradeDecision;
   /** Guest frame or other device address for a page of the address space; absent when they are the same numbers. */

@@ -68,6 +68,9 @@ export type DeviceEvent =
       readonly message: string;
     };
 
+/** An event that says that something is wrong. */
+export type DeviceError = Extract<DeviceEvent, { readonly kind: "error" }>;
+
 /**
  * The stream of one device's events. Nothing is built while nobody watches: test {@link observed} first.
  *
@@ -75,13 +78,23 @@ export type DeviceEvent =
  */
 export class DeviceEvents {
   readonly #subject = new Subject<DeviceEvent>();
+  readonly #errors = new Subject<DeviceError>();
   readonly stream = this.#subject.asObservable();
+  /** Errors alone: watching them does not make the others being built. */
+  readonly errors = this.#errors.asObservable();
 
   get observed(): boolean {
     return this.#subject.observed;
   }
 
   emit(event: DeviceEvent): void {
+    this.#subject.next(event);
+  }
+
+  /** What hardware or a driver's own checks complain about; inside a step. */
+  error(code: DeviceError["code"], message: string): void {
+    const event = { kind: "error", code, message } as const;
+    this.#errors.next(event);
     this.#subject.next(event);
   }
 }

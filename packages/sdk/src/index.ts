@@ -14,7 +14,7 @@ export { checkDeclaration, type ContractFinding, mayFilterUpgrade } from "./chec
 
 // What a driver is given, and what it gives back
 export type { BindingContext, BoundMm, DeviceContext, HardwareContext } from "./context.js";
-export type { Binding, HardwareTask, SecondaryEntry } from "./binding.js";
+export type { Binding, CachedTable, HardwareTask, SecondaryEntry } from "./binding.js";
 export { DeviceMemory, Words } from "./device-memory.js";
 export { isWholeMm, type PageRange, pageRange } from "./page-range.js";
 export { alignedSpan, type PageSpan } from "./page-span.js";
@@ -64,7 +64,7 @@ export { Iotlb, iotlb, type IotlbOptions, type Peek } from "./hardware/iotlb.js"
 export type { TlbShape } from "./hardware/tlb-array.js";
 export { Atc, atc, type AtcOptions } from "./hardware/atc.js";
 export { WalkCache } from "./hardware/walk-cache.js";
-export { Walker, type WalkerAgent, type WalkerOptions } from "./hardware/walker.js";
+export { Walker, type WalkerAgent, type WalkerOptions, type WalkWatcher } from "./hardware/walker.js";
 export { InFlight } from "./hardware/in-flight.js";
 export { HIT_POLICIES, type HitPolicy } from "./hardware/hit-policy.js";
 
@@ -113,7 +113,7 @@ export { SequenceCount } from "./software/sequence-count.js";
 
 // Watching
 export { COST_COUNTERS, type CostCounter, type CostReport, Costs } from "./costs.js";
-export { type DeviceEvent, DeviceEvents } from "./device-event.js";
+export { type DeviceError, type DeviceEvent, DeviceEvents } from "./device-event.js";
 
 // From the floors below, for drivers, which import nothing else
 export {

@@ -21,6 +21,8 @@ export interface ReplayedStep {
   /** What the step returned; undefined when it threw. */
   readonly result: number | undefined;
   readonly changes: readonly Change[];
+  /** What the state after it looks like, if the model can say; see {@link Model.view}. */
+  readonly view?: readonly string[];
   /** Tasks that could not move before this step and can after it. */
   readonly wakes: readonly string[];
 }
@@ -34,6 +36,8 @@ export interface Counterexample {
   readonly model: string;
   readonly tasks: readonly string[];
   readonly steps: readonly ReplayedStep[];
+  /** What the initial state looks like, if the model can say. */
+  readonly view?: readonly string[];
   /** Number of the first step of the part that repeats for ever; undefined when it just ends. */
   readonly cycleFrom: number | undefined;
   /** What the last step threw. */
@@ -58,6 +62,7 @@ export function replay(model: Model, schedule: Schedule | string): Counterexampl
   const walker = new Walker(model);
   walker.begin();
   const steps: ReplayedStep[] = [];
+  const view = model.view?.();
   const moves = [...stem, ...cycle];
   let error: string | undefined;
   let cycleState = -1;
@@ -76,6 +81,7 @@ export function replay(model: Model, schedule: Schedule | string): Counterexampl
     model: model.name,
     tasks: model.tasks.map(({ name }) => name),
     steps,
+    ...(view === undefined ? {} : { view }),
     cycleFrom: cycle.length === 0 ? undefined : stem.length + 1,
     error,
     replay: scheduleToString(model, { stem, cycle }),
@@ -111,7 +117,20 @@ function take(
   const wakes = [...new Set(canMove)]
     .filter((other) => other !== t && !couldMove.has(other))
     .map((other) => model.tasks[other]!.name);
-  const { label } = node.step!;
+  const { wording = (label) => label } = model;
   const changes = changesBetween(before, snapshot(model.state));
-  return { step: { number, task: name, label, functions: node.functions, result, changes, wakes }, error };
+  const view = model.view?.();
+  return {
+    step: {
+      number,
+      task: name,
+      label: wording(node.step!.label),
+      functions: node.functions,
+      result,
+      changes,
+      ...(view === undefined ? {} : { view }),
+      wakes,
+    },
+    error,
+  };
 }

@@ -10,6 +10,8 @@ export interface TableOptions {
 
 const NUMBER = 4;
 const GAP = 2;
+/** Larger results are packed words. */
+const PLAIN = 9999;
 
 /**
  * Draws an interleaving as the kernel's comments do: a column for each task that moves, time downwards.
@@ -17,7 +19,7 @@ const GAP = 2;
  * @public
  */
 export function toTable(
-  { tasks, steps, cycleFrom, error, replay }: Counterexample,
+  { tasks, steps, cycleFrom, error, replay, view }: Counterexample,
   options: TableOptions = {},
 ): string {
   const { width = 100, changes = false } = options;
@@ -29,6 +31,10 @@ export function toTable(
     line("", 0, columns.map((name) => fit(name, cell).padEnd(cell + GAP)).join("")),
     line("", 0, columns.map((name) => "-".repeat(Math.min(cell, name.length)).padEnd(cell + GAP)).join("")),
   ];
+  const look = (lines: readonly string[]): string[] =>
+    lines.map((text) => `${"".padStart(NUMBER)}| ${text}`.slice(0, width));
+  let shown = view ?? [];
+  lines.push(...look(shown));
   let functions: readonly string[] = [];
   let last = "";
   for (const step of steps) {
@@ -45,6 +51,10 @@ export function toTable(
     wrap(textOf(step, changes), cell).forEach((text, i) =>
       lines.push(line(i === 0 ? String(step.number) : "", column, text)),
     );
+    if (step.view !== undefined && step.view.join() !== shown.join()) {
+      shown = step.view;
+      lines.push(...look(shown));
+    }
   }
   if (error !== undefined) lines.push(...wrap(`=> ${error}`, width));
   lines.push(`replay: ${replay}`);
@@ -52,7 +62,8 @@ export function toTable(
 }
 
 function textOf({ label, result, changes }: ReplayedStep, withChanges: boolean): string {
-  const gave = result === undefined || result === 0 ? "" : ` = ${result}`;
+  // Packed words mean nothing to a reader.
+  const gave = result === undefined || result === 0 || Math.abs(result) > PLAIN ? "" : ` = ${result}`;
   const did =
     withChanges && changes.length > 0
       ? ` {${changes.map(({ where, before, after }) => `${where}: ${before} -> ${after}`).join(", ")}}`

@@ -52,6 +52,8 @@ export interface Finding {
   readonly about: string;
   /** What happens, in a sentence. */
   readonly what: string;
+  /** The rule that is broken, in words, where one has words. */
+  readonly rule?: string;
   /** "warning": what is bounded only by fairness. */
   readonly severity: "error" | "warning";
   readonly error?: MmuNotifierError;

@@ -40,6 +40,8 @@ export interface Report {
   readonly verdict: Verdict;
   readonly about: string;
   readonly what: string;
+  /** The rule in words. */
+  readonly rule?: string;
 }
 
 /** True when this step of this task with this result is progress: what a livelock never does. */
@@ -75,6 +77,10 @@ export interface Model {
   /** Rules that are broken in the state in work and whose objects only the state knows; looked at in every state, as invariants are. */
   readonly reports?: () => readonly Report[];
   readonly progress?: ProgressRule;
+  /** What the state in work looks like to those who read a counterexample: what is true, and each cache's view of it. */
+  readonly view?: () => readonly string[];
+  /** How readers see a step's label. @defaultValue as it is */
+  readonly wording?: (label: string) => string;
   /**
    * True for steps that read and write nothing that another task or an invariant looks at, wherever they are taken. Partial-order
    * reduction takes them first; the checker tries them against the others and reports what is wrong (CHECKER_NOT_LOCAL).

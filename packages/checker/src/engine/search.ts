@@ -11,7 +11,7 @@ import type { Invariant, ProgressRule, Report } from "./model.js";
 import { checkChoices, type Move, move } from "./move.js";
 import type { StateStore } from "./state-store.js";
 import { Trail } from "./trail.js";
-import { verdictOf } from "./verdict.js";
+import { VerdictError, verdictOf } from "./verdict.js";
 import type { Walker } from "./walker.js";
 
 /** A finding before its way was worked out: the state it was seen in, and the move that failed there, if one did. */
@@ -290,6 +290,7 @@ export class Search {
       about: typeof about === "string" ? about : String(error.details["lock"] ?? error.details["task"] ?? error.code),
       what: error.message,
       error,
+      ...(error instanceof VerdictError && error.rule !== undefined ? { rule: error.rule } : {}),
       state,
       ...(failing === undefined ? {} : { failing }),
     });

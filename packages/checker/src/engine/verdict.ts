@@ -38,10 +38,14 @@ export class VerdictError extends MmuNotifierError {
   /** The object it is about: a TLB entry, a frame, a lock. */
   readonly about: string;
 
-  constructor(verdict: Verdict, about: string, message: string) {
+  /** The rule that is broken, in words. */
+  readonly rule: string | undefined;
+
+  constructor(verdict: Verdict, about: string, message: string, rule?: string) {
     super(`VERDICT_${verdict.replaceAll("-", "_")}`, message, { verdict, about });
     this.verdict = verdict;
     this.about = about;
+    this.rule = rule;
   }
 }
 

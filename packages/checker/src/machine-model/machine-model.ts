@@ -1,7 +1,10 @@
 import type { Machine } from "@mmu-notifier/machine";
 import type { Path } from "@mmu-notifier/steps";
 import type { Iteration, Invariant, Model, TaskModel } from "../engine/model.js";
-import { type MachineThread, observed, type Stage, type StepRule, threadTask } from "./thread-task.js";
+import { Coherence } from "./coherence/coherence.js";
+import { viewOf } from "./coherence/view.js";
+import { hearComplaints } from "./complaints.js";
+import { type MachineThread, observed, type Seen, type Stage, type StepRule, threadTask } from "./thread-task.js";
 import { ThreadStates } from "./thread-states.js";
 
 /**
@@ -14,14 +17,18 @@ export interface MachineModelOptions {
   /** Kernel, architecture, processes, devices; everything that comes before has been run on it. */
   readonly machine: Machine;
   readonly threads: readonly MachineThread[];
-  /** Rules for every state. */
+  /** Hold every cache of translations against the page tables, in every state and every use. @defaultValue true */
+  readonly coherence?: boolean;
+  /** More rules, for every state. */
   readonly invariants?: readonly Invariant[];
-  /** Rules for steps, made for this machine; `states` says which threads are inside an operation. */
-  readonly rules?: (states: ThreadStates) => readonly StepRule[];
+  /** More rules, for steps. */
+  readonly rules?: readonly StepRule[];
 }
 
-/** Labels of the steps in which an access of a device, or of a CPU, reaches memory. */
+/** Labels of the steps in which an access of a device reaches memory. */
 const USES = /^device (?:read|write)$/;
+/** Page numbers of address spaces that begin high up. */
+const LONG_NUMBER = /\b\d{7,}\b/g;
 
 /**
  * Turns a machine and threads into a model: every interleaving of the threads and of the devices' own hardware.
@@ -31,31 +38,56 @@ const USES = /^device (?:read|write)$/;
  *
  * @public
  */
-export function machineModel({ name, machine, threads, invariants = [], rules }: MachineModelOptions): Model {
+export function machineModel({
+  name,
+  machine,
+  threads,
+  coherence = true,
+  invariants = [],
+  rules = [],
+}: MachineModelOptions): Model {
   machine.settle();
-  const states = new ThreadStates(machine.memory, threads.filter(({ afterOthers }) => afterOthers !== true).length);
-  const stage: Stage = { machine, states, rules: rules?.(states) ?? [] };
-  const tasks = [
-    ...threads.map((thread, index) => threadTask(stage, thread, index)),
-    ...machine.devices.flatMap((device) => device.hardware.map((task) => hardwareTask(stage, task))),
-  ];
+  const { first, pages } = machine.kernel.tables;
+  const states = new ThreadStates(
+    machine.memory,
+    threads.map(({ afterOthers = false }) => afterOthers),
+  );
+  const mm = machine.processes[0]?.mm;
+  const page = (vpn: number, of: number): string => `page ${vpn - first}${of === mm ? "" : ` of mm${of}`}`;
+  const coherent = coherence ? new Coherence(machine, states, page) : undefined;
+  const seen: Seen = { use: undefined, report: undefined };
+  const stage: Stage = {
+    machine,
+    states,
+    seen,
+    rules: coherent === undefined ? rules : [coherent.rule, ...rules],
+  };
+  hearComplaints(machine, seen);
   return {
     name,
     state: machine.memory,
-    tasks,
+    tasks: [
+      ...threads.map((thread, index) => threadTask(stage, thread, index)),
+      ...machine.devices.flatMap((device) => device.hardware.map((task) => hardwareTask(stage, task))),
+    ],
     invariants,
+    ...(coherent === undefined ? {} : { reports: () => coherent.reports() }),
     progress: (_task, label) => USES.test(label) || label.endsWith(": returns"),
+    view: () => viewOf(machine, page),
+    wording: (label) =>
+      label.replace(LONG_NUMBER, (digits) =>
+        Number(digits) >= first && Number(digits) < pages ? String(Number(digits) - first) : digits,
+      ),
   };
 }
 
 /** A server: it waits for work, and one piece of work is one iteration. */
 function hardwareTask(stage: Stage, task: { readonly name: string; readonly run: () => Path<unknown> }): TaskModel {
-  const seen = { use: undefined };
   return {
     name: task.name,
     serves: true,
     *start(): Path<Iteration> {
-      yield* observed(stage, seen, task.name, task.run());
+      yield* observed(stage, task.name, task.run());
       return [];
     },
   };

@@ -8,6 +8,9 @@ export const AGAIN = 0;
 export const THROUGH = 1;
 export const STOPS = 2;
 
+/** Makes the watcher of a device's accesses in an address space. */
+export type Watch = (device: string, mm: number) => UseWatcher;
+
 /**
  * One thing that a thread does: a system call, or accesses that are tried until they are through.
  *
@@ -22,7 +25,7 @@ export interface Operation {
    * One attempt at a part: {@link AGAIN}, {@link THROUGH} or {@link STOPS}. What happens in it may depend on nothing but the results of its own
    * steps, and an attempt that is made again remembers nothing of the one before.
    */
-  readonly attempt: (part: number, watch: UseWatcher) => Path<number>;
+  readonly attempt: (part: number, watch: Watch) => Path<number>;
   /** It changes address spaces on behalf of a CPU: until it returns, translations may be out of date. @defaultValue false */
   readonly changes?: boolean;
 }
@@ -71,7 +74,9 @@ export function deviceAccesses(
     parts: pages.length,
     *attempt(part, watch) {
       const { vpn, access, value } = pages[part]!;
-      const outcome = device.outcome(yield* device.attempt(vpn, access, value, process, watch));
+      const outcome = device.outcome(
+        yield* device.attempt(vpn, access, value, process, watch(device.name, process.mm)),
+      );
       if (outcome.kind === "retry") return AGAIN;
       return outcome.kind === "abort" ? STOPS : THROUGH;
     },

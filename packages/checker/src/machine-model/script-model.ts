@@ -18,7 +18,7 @@ import type { MachineThread } from "./thread-task.js";
 export interface ScriptModelOptions
   extends
     Pick<SessionOptions, "kernel" | "arch" | "config" | "geometry" | "registry" | "dax">,
-    Pick<MachineModelOptions, "invariants" | "rules"> {}
+    Pick<MachineModelOptions, "coherence" | "invariants" | "rules"> {}
 
 /**
  * A script as a model.
@@ -47,7 +47,7 @@ const SMALL_BITS = 3;
 
 /** Turns a script into a model: ops before the first thread block are run straight, the blocks at the same time, ops after the last when all are through. */
 export function scriptModel(script: Script, options: ScriptModelOptions = {}): ScriptModel {
-  const { invariants, rules, config, geometry, ...given } = options;
+  const { coherence, invariants, rules, config, geometry, ...given } = options;
   const { statements, threads: names } = script;
   const first = statements.findIndex(({ thread }) => thread !== undefined);
   const last = statements.findLastIndex(({ thread }) => thread !== undefined);
@@ -82,6 +82,7 @@ export function scriptModel(script: Script, options: ScriptModelOptions = {}): S
     name: script.name,
     machine: session.machine,
     threads,
+    ...(coherence === undefined ? {} : { coherence }),
     ...(invariants === undefined ? {} : { invariants }),
     ...(rules === undefined ? {} : { rules }),
   });

@@ -1,5 +1,4 @@
-import type { Segment } from "@mmu-notifier/steps";
-import type { Memory } from "@mmu-notifier/steps";
+import type { Memory, Segment } from "@mmu-notifier/steps";
 
 const HEADER = 4;
 const BETWEEN = 0;
@@ -11,13 +10,17 @@ export class ThreadStates {
   readonly #segment: Segment;
   readonly #at: number;
   readonly #threads: number;
+  /** Numbers of the threads that others wait for. */
+  readonly #waitedFor: readonly number[];
 
-  constructor(memory: Memory, threads: number) {
-    const words = HEADER + threads;
+  /** @param late which threads begin only when all others are at their ends */
+  constructor(memory: Memory, late: readonly boolean[]) {
+    const words = HEADER + late.length;
     const stride = words + (words % 2);
     this.#segment = memory.segment("threads", stride, 1);
     this.#at = this.#segment.alloc() * stride + HEADER;
-    this.#threads = threads;
+    this.#threads = late.length;
+    this.#waitedFor = late.flatMap((is, thread) => (is ? [] : [thread]));
   }
 
   begins(thread: number): void {
@@ -38,9 +41,9 @@ export class ThreadStates {
     return true;
   }
 
-  /** Every thread is at its end. */
+  /** Every thread that is not late is at its end. */
   get done(): boolean {
-    for (let t = 0; t < this.#threads; t++) if (this.#segment.i32[this.#at + t] !== DONE) return false;
+    for (const t of this.#waitedFor) if (this.#segment.i32[this.#at + t] !== DONE) return false;
     return true;
   }
 

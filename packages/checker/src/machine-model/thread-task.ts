@@ -1,8 +1,8 @@
 import type { Machine } from "@mmu-notifier/machine";
-import type { UseWatcher } from "@mmu-notifier/sdk";
 import { isMarker, type Path, Step, step, waitFor } from "@mmu-notifier/steps";
-import type { Iteration, TaskModel } from "../engine/model.js";
-import { AGAIN, type Operation, STOPS } from "./operation.js";
+import type { Iteration, Report, TaskModel } from "../engine/model.js";
+import { VerdictError } from "../engine/verdict.js";
+import { AGAIN, type Operation, STOPS, type Watch } from "./operation.js";
 import type { ThreadStates } from "./thread-states.js";
 
 /**
@@ -21,17 +21,18 @@ export interface MachineThread {
   readonly afterOthers?: boolean;
 }
 
-/** Looks at the machine right after a step of anybody, in that step; throws a violation. */
+/** Looks at the machine right after a step of anybody, in that step, and says what is wrong; the search goes no further there. */
 export interface StepRule {
   /** A device has just used a translation. */
-  readonly used?: (use: Use, task: string) => void;
+  readonly used?: (use: Use) => Report | undefined;
   /** A step has just run. */
-  readonly after?: (task: string, label: string, result: number) => void;
+  readonly after?: (task: string, label: string, result: number) => Report | undefined;
 }
 
 /** A translation in use. */
 export interface Use {
-  readonly thread: string;
+  readonly device: string;
+  readonly mm: number;
   readonly vpn: number;
   /** What the caches or the walk gave. */
   readonly leaf: number;
@@ -43,20 +44,21 @@ export interface Stage {
   readonly machine: Machine;
   readonly states: ThreadStates;
   readonly rules: readonly StepRule[];
+  readonly seen: Seen;
 }
 
 /** What a step leaves for the rules that look at it. */
-interface Seen {
+export interface Seen {
   use: Use | undefined;
+  report: Report | undefined;
 }
 
 /** The task of a thread: one iteration is one attempt at one part of an operation. */
 export function threadTask(stage: Stage, thread: MachineThread, index: number): TaskModel {
-  const { states } = stage;
+  const { seen, states } = stage;
   const { name, operations, forever = false, afterOthers = false, cpu } = thread;
-  const seen: Seen = { use: undefined };
-  const watch: UseWatcher = (vpn, leaf, write) => {
-    seen.use = { thread: name, vpn, leaf, write };
+  const watch: Watch = (device, mm) => (vpn, leaf, write) => {
+    seen.use = { device, mm, vpn, leaf, write };
   };
   function* iteration(at = 0, part = 0, waits = afterOthers ? 1 : 0): Path<Iteration> {
     if (waits === 1) {
@@ -70,13 +72,12 @@ export function threadTask(stage: Stage, thread: MachineThread, index: number): 
       return null;
     }
     const { changes = false, parts = 1, text } = current;
-    const path = observed(stage, seen, name, current.attempt(part, watch));
+    const path = observed(stage, name, current.attempt(part, watch));
     const result = yield* changes && part === 0 ? beginning(path, () => states.begins(index)) : path;
     if (result === AGAIN) return [at, part, 0];
     if (result !== STOPS && part + 1 < parts) return [at, part + 1, 0];
     yield* observed(
       stage,
-      seen,
       name,
       returning(text, () => states.returns(index)),
     );
@@ -107,14 +108,14 @@ function* beginning(path: Path<number>, did: () => void): Path<number> {
 }
 
 /** A path with its steps watched by the rules, and with what drivers throw on the way as its own error. */
-export function* observed<R>(stage: Stage, seen: Seen, task: string, path: Path<R>): Path<R> {
+export function* observed<R>(stage: Stage, task: string, path: Path<R>): Path<R> {
   let value = 0;
   for (;;) {
     const known = stage.machine.driverErrors.length;
     const next = path.next(value);
     throwNew(stage.machine, known);
     if (next.done === true) return next.value;
-    value = yield isMarker(next.value) ? next.value : watched(stage, next.value, seen, task);
+    value = yield isMarker(next.value) ? next.value : watched(stage, next.value, task);
   }
 }
 
@@ -123,18 +124,24 @@ function throwNew({ driverErrors }: Machine, known: number): void {
   if (thrown !== undefined) throw thrown;
 }
 
-function watched({ machine, rules }: Stage, current: Step, seen: Seen, task: string): Step {
+function watched({ machine, rules, seen }: Stage, current: Step, task: string): Step {
   const { label } = current;
   const run = (number: number): number => {
     const known = machine.driverErrors.length;
     seen.use = undefined;
+    seen.report = undefined;
     const result = current.run(number);
     throwNew(machine, known);
+    if (seen.report !== undefined) raise(seen.report);
     for (const rule of rules) {
-      if (seen.use !== undefined) rule.used?.(seen.use, task);
-      rule.after?.(task, label, result);
+      if (seen.use !== undefined) raise(rule.used?.(seen.use));
+      raise(rule.after?.(task, label, result));
     }
     return result;
   };
   return new Step(label, run, current.ready, current.effect, current.choices);
+}
+
+function raise(report: Report | undefined): void {
+  if (report !== undefined) throw new VerdictError(report.verdict, report.about, report.what, report.rule);
 }

@@ -109,3 +109,55 @@ test("what a driver throws is a finding that names it, before the threads begin 
   expect(finding).toMatchObject({ verdict: "ERROR" });
   expect(finding!.what).toMatch(/driver npu \(test\), device npu0, threw during .*: out of cheese/);
 });
+
+test("a driver that forgets to invalidate: the cache is held against the page table at every step", () => {
+  const forgetful = `
+device npu0 driver npu forgets
+== forgetful arena 4
+map 0 2 rw- p anon
+write 0 2
+dev npu0 write 0
+thread cpu {
+unmap 0 1
+}
+thread dev {
+dev npu0 write 0
+}
+`;
+  const { model } = modelOf(forgetful, "v6.12");
+  const [finding] = explore(model).findings;
+  expect(finding).toMatchObject({ verdict: "STALE-USE", about: "page 0" });
+  expect(finding!.rule).toMatch(/^T1: /);
+  const { steps, view } = counterexampleOf(model, finding!);
+  expect(view).toEqual([
+    "page 0: page table frame 2 rw",
+    "    npu0's IOTLB: frame 2 rw",
+    "page 1: page table frame 3 rw",
+  ]);
+  expect(steps.at(-1)!.view).toEqual([
+    "page 0: page table nothing",
+    "    npu0's IOTLB: frame 2 rw  <- another frame",
+    "page 1: page table frame 3 rw",
+  ]);
+});
+
+test("a right that is taken away must be gone from every cache when the call returns", () => {
+  const { model } = modelOf(
+    `
+device npu0 driver npu forgets
+== downgrade arena 4
+map 0 1 rw- p anon
+dev npu0 write 0
+thread cpu {
+protect 0 1 r--
+}
+thread dev {
+dev npu0 write 0
+}
+`,
+    "v6.12",
+  );
+  const verdicts = explore(model).findings.map(({ verdict, about }) => [verdict, about]);
+  expect(verdicts).toContainEqual(["MISSED-RANGE", "page 0"]);
+  expect(verdicts).toContainEqual(["STALE-PERM", "page 0"]);
+});

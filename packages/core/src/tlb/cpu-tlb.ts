@@ -58,6 +58,17 @@ export class CpuTlbs {
     }
   }
 
+  /** Visits what every CPU's TLB holds; for checkers and pictures. */
+  forEach(visit: (cpu: number, asid: number, vpn: number, span: number, pte: Pte) => void): void {
+    this.#segments.forEach((segment, cpu) => {
+      const { i32, f64, used } = segment;
+      for (let row = 1; row < used; row++) {
+        const at = row * STRIDE;
+        if (i32[at] !== 0) visit(cpu, i32[at + ASID]!, f64[at / 2 + VPN]!, i32[at + SPAN]!, i32[at + ENTRY]!);
+      }
+    });
+  }
+
   #find(segment: Segment, asid: number, vpn: number): number {
     for (let row = 1; row < segment.used; row++) {
       const at = row * STRIDE;

@@ -242,8 +242,7 @@ export class CommandQueue {
   #timeout(what: string): Step {
     return step("CMDQ timeout", () => {
       this.#context.costs.count("timeouts");
-      if (this.#context.events.observed)
-        this.#context.events.emit({ kind: "error", code: "CMDQ_TIMEOUT", message: `CMDQ timeout: ${what}` });
+      this.#context.events.error("CMDQ_TIMEOUT", `CMDQ timeout: ${what}`);
       return 0;
     });
   }
@@ -298,13 +297,7 @@ export class CommandQueue {
     this.#registers.set(ATC_TIMED_OUT, 0);
     if (failed) {
       this.#context.costs.count("timeouts");
-      if (this.#context.events.observed) {
-        this.#context.events.emit({
-          kind: "error",
-          code: "CERROR_ATC_INV_SYNC",
-          message: "an ATC invalidation since the last CMD_SYNC timed out",
-        });
-      }
+      this.#context.events.error("CERROR_ATC_INV_SYNC", "an ATC invalidation since the last CMD_SYNC timed out");
     }
     if (this.#completions.isLive(row)) this.#completions.i32[row * COMPLETION_STRIDE + 1] = failed ? ERROR : DONE;
   }

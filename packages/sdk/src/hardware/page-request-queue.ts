@@ -175,12 +175,7 @@ export class PageRequestQueue {
 
   #overflow(): number {
     this.#registers.set(OVERFLOW, 1);
-    if (this.#context.events.observed)
-      this.#context.events.emit({
-        kind: "error",
-        code: "PRIQ_OVERFLOW",
-        message: "the page-request queue is full: the device was told to try again",
-      });
+    this.#context.events.error("PRIQ_OVERFLOW", "the page-request queue is full: the device was told to try again");
     return AUTO_SUCCESS;
   }
 

@@ -1,5 +1,5 @@
 import { type Path, step } from "@mmu-notifier/steps";
-import type { SecondaryEntry } from "../binding.js";
+import type { CachedTable, SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
 import { type DeviceFault, FAULT_ABORT, type FaultStrategy } from "../fault-strategy.js";
 import { Atc } from "./atc.js";
@@ -23,6 +23,7 @@ export class SvaDomain {
   readonly atcs: readonly Atc[];
   readonly #context: BindingContext<unknown, SmmuV3Options>;
   readonly #smmu: SmmuV3;
+  #walkCache: WalkCache | undefined;
 
   /** The descriptor is in place, and with it `asid`, before the driver subscribes: no walk comes earlier than the first notification. */
   constructor(context: BindingContext<unknown, SmmuV3Options>, smmu: SmmuV3, asid: number, aset: 0 | 1) {
@@ -47,6 +48,7 @@ export class SvaDomain {
     if (options.walkCacheEntries === 0) return chain(...above, iotlb.stage(asid, walker), this.cd, walker);
     const walkCache = new WalkCache(this.#context, { entries: options.walkCacheEntries, span: spans[1]!, asid });
     iotlb.addWalkCache(walkCache);
+    this.#walkCache = walkCache;
     return chain(...above, iotlb.stage(asid, walker), this.cd, walker.withWalkCache(walkCache));
   }
 
@@ -103,6 +105,11 @@ export class SvaDomain {
       this.cd.setCleared();
       return 0;
     });
+  }
+
+  /** What the walk cache holds for this address space. */
+  tables(): readonly CachedTable[] {
+    return this.#walkCache?.tables() ?? [];
   }
 
   /** Every translation that the masters could use now. */

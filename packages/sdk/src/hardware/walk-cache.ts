@@ -1,5 +1,6 @@
 import { type Segment, type Step, step } from "@mmu-notifier/steps";
 import type { HardwareContext } from "../context.js";
+import type { CachedTable } from "../binding.js";
 import type { AccessRequest } from "./translation.js";
 
 const ASID = 1;
@@ -72,6 +73,18 @@ export class WalkCache {
       const first = this.#segment.f64[at / 2 + FIRST]!;
       if (first < end && first + this.#span > start) this.#segment.free(row);
     }
+  }
+
+  /** What the cache holds of this binding: regions of pages and the tables it would walk for them. For checkers and pictures. */
+  tables(): CachedTable[] {
+    const { i32, f64, used } = this.#segment;
+    const found: CachedTable[] = [];
+    for (let row = 1; row < used; row++) {
+      const at = row * STRIDE;
+      if (i32[at] !== 0 && i32[at + ASID] === this.#asid())
+        found.push({ vpn: f64[at / 2 + FIRST]!, pages: this.#span, table: i32[at + TABLE]! });
+    }
+    return found;
   }
 
   #find(asid: number, vpn: number): number {

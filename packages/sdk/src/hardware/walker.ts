@@ -28,6 +28,11 @@ export interface WalkerOptions {
   readonly walkCache?: WalkCache;
 }
 
+/** Whoever looks on while tables are read: called in the step, before the entry is read. Shared by a walker and those made from it. */
+export interface WalkWatcher {
+  read?: (vpn: number, table: number, level: number) => void;
+}
+
 /** Results of a read that no page-table word has. */
 const KILLED = 2 ** 40;
 const UNMAPPED = 2 ** 40 + 1;
@@ -40,6 +45,8 @@ const UNMAPPED = 2 ** 40 + 1;
  */
 export class Walker implements TranslationStage {
   readonly agent: WalkerAgent;
+  /** For checkers; nobody at first. */
+  readonly watcher: WalkWatcher;
   readonly #k: Kernel;
   readonly #mm: number;
   readonly #costs: Costs;
@@ -53,7 +60,9 @@ export class Walker implements TranslationStage {
     costs: Costs,
     events: DeviceEvents,
     options: WalkerOptions = {},
+    watcher: WalkWatcher = {},
   ) {
+    this.watcher = watcher;
     this.#k = k;
     this.#mm = mm;
     this.agent = agent;
@@ -64,7 +73,7 @@ export class Walker implements TranslationStage {
 
   /** The same walker with a cache of upper-level entries, which the caller invalidates. */
   withWalkCache(walkCache: WalkCache): Walker {
-    return new Walker(this.#k, this.#mm, this.agent, this.#costs, this.#events, { walkCache });
+    return new Walker(this.#k, this.#mm, this.agent, this.#costs, this.#events, { walkCache }, this.watcher);
   }
 
   *translate(request: AccessRequest): Path<TranslationResult> {
@@ -111,7 +120,9 @@ export class Walker implements TranslationStage {
         return KILLED;
       }
       this.#costs.count("walkReads");
-      const ptep = tables.ptepIn(table === 0 ? mms.pgd(this.#mm) : table, level, vpn);
+      const from = table === 0 ? mms.pgd(this.#mm) : table;
+      this.watcher.read?.(vpn, from, level);
+      const ptep = tables.ptepIn(from, level, vpn);
       const entry = tables.get(ptep);
       if (this.#events.observed) this.#events.emit({ kind: "walk-read", vpn, level, entry });
       if (pteTable(entry) && level > 0) return entry;

@@ -139,6 +139,6 @@ export class InvalidateCounters {
   }
 
   #error(code: "KVM_BUG_ON" | "WARN_MN_ACTIVE", message: string): void {
-    if (this.#context.events.observed) this.#context.events.emit({ kind: "error", code, message });
+    this.#context.events.error(code, message);
   }
 }

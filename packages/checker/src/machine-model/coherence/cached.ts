@@ -1,0 +1,84 @@
+import { ptePfn } from "@mmu-notifier/core";
+import type { Device, Machine } from "@mmu-notifier/machine";
+import type { BoundDevice, SecondaryEntry } from "@mmu-notifier/sdk";
+
+/**
+ * What a cache stands in for: the CPU's page table, which only invalidations keep it true to; a copy that notifications keep true;
+ * pages that are pinned.
+ */
+export type Standing = "walks" | "mirrors" | "pinned";
+
+/** One translation in some cache. */
+export interface Cached {
+  /** Whose it is: "smmu0's IOTLB". */
+  readonly holder: string;
+  readonly standing: Standing;
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pages: number;
+  readonly pfn: number;
+  readonly write: boolean;
+  /** The agent sets the dirty state by itself, so that clean writable entries let it write. */
+  readonly HD: boolean;
+}
+
+const NAMES: Readonly<Record<SecondaryEntry["where"], string>> = {
+  iotlb: "IOTLB",
+  atc: "ATC",
+  spte: "SPTEs",
+  "vcpu-tlb": "vCPU TLB",
+  mirror: "mirror",
+};
+
+/** What kind of standing the caches of a binding have. */
+export function standingOf({ declarations }: BoundDevice): Standing {
+  if (declarations.pageTable === "pinned") return "pinned";
+  return declarations.pageTable === "mirror" ? "mirrors" : "walks";
+}
+
+/** Every translation that anybody could use now without asking. Between steps. */
+export function cachedIn(machine: Machine): Cached[] {
+  const found: Cached[] = [];
+  for (const device of machine.devices) for (const bound of device.bindings) ofBinding(device, bound, found);
+  ofCpus(machine, found);
+  return found;
+}
+
+function ofBinding(device: Device, bound: BoundDevice, found: Cached[]): void {
+  const { mm, walker } = bound;
+  const standing = standingOf(bound);
+  for (const { where, vpn, pages, pfn, read, write } of bound.binding.entries()) {
+    if (!read && !write) continue;
+    found.push({
+      holder: `${device.name}'s ${NAMES[where]}`,
+      standing,
+      mm,
+      vpn,
+      pages,
+      pfn,
+      write,
+      HD: walker.agent.HD,
+    });
+  }
+}
+
+function ofCpus({ kernel }: Machine, found: Cached[]): void {
+  const { mms, tlbs, pte: ops, arch } = kernel;
+  if (tlbs.entries === 0) return;
+  tlbs.forEach((cpu, asid, vpn, pages, pte) => {
+    for (let mm = 1; mm < mms.segment.used; mm++) {
+      // Nobody runs in an address space without users: its number is not used again without a flush.
+      if (!mms.isLive(mm) || mms.users(mm) === 0 || mms.asid(mm) !== asid) continue;
+      found.push({
+        holder: `cpu${cpu}'s TLB`,
+        standing: "walks",
+        mm,
+        vpn,
+        pages,
+        pfn: ptePfn(pte),
+        write: ops.hwWritable(pte, false),
+        HD: arch.cpu.HD,
+      });
+    }
+  });
+}

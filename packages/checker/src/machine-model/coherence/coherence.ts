@@ -1,0 +1,156 @@
+import { isHeld } from "@mmu-notifier/steps";
+import { leafPfn } from "@mmu-notifier/sdk";
+import type { Machine } from "@mmu-notifier/machine";
+import type { Report } from "../../engine/model.js";
+import type { StepRule, Use } from "../thread-task.js";
+import type { ThreadStates } from "../thread-states.js";
+import { type Cached, cachedIn, standingOf } from "./cached.js";
+import { type RuleId, RULES } from "./rules.js";
+import { Truth } from "./truth.js";
+
+/** How findings name a page. */
+export type PageName = (vpn: number, mm: number) => string;
+
+/**
+ * Holds every cache of translations against the page tables: in every state what could be used, in every use what is used. A cache may
+ * hold whatever was true since its last completed invalidation, until the call that changed it promises otherwise by returning,
+ * or the frame is freed or handed on.
+ */
+export class Coherence {
+  readonly #machine: Machine;
+  readonly #states: ThreadStates;
+  readonly #truth: Truth;
+  readonly #page: PageName;
+
+  constructor(machine: Machine, states: ThreadStates, page: PageName) {
+    this.#machine = machine;
+    this.#states = states;
+    this.#truth = new Truth(machine.kernel);
+    this.#page = page;
+  }
+
+  /** What is wrong with the state in work. */
+  reports(): readonly Report[] {
+    const reports: Report[] = [];
+    const quiet = this.#quiet();
+    for (const cached of cachedIn(this.#machine)) {
+      const report = this.#held(cached, quiet);
+      if (report !== undefined) reports.push(report);
+    }
+    this.#tables(reports);
+    return reports;
+  }
+
+  /** The same rules for translations in use. */
+  get rule(): StepRule {
+    return { used: (use) => this.#used(use) };
+  }
+
+  /** True when nobody is in a call that changes address spaces: every promise is due. */
+  #quiet(): boolean {
+    if (!this.#states.quiet) return false;
+    const { mms } = this.#machine.kernel;
+    for (let mm = 1; mm < mms.segment.used; mm++) if (mms.isLive(mm) && isHeld(mms.mmapLock(mm))) return false;
+    return true;
+  }
+
+  /** A translation that could be used. */
+  #held({ holder, standing, mm, vpn, pages, pfn, write, HD }: Cached, quiet: boolean): Report | undefined {
+    const { pages: frames } = this.#machine.kernel;
+    for (let i = 0; i < pages; i++) {
+      const page = this.#page(vpn + i, mm);
+      const leads = `${holder} translates ${page} to frame ${pfn + i}`;
+      if (!frames.isLive(pfn + i))
+        return report("STALE-USE", page, `${leads}, which is free`, standing === "mirrors" ? "I5" : "T1");
+      if (standing === "pinned") continue;
+      const truth = this.#truth.look(mm, vpn + i);
+      if (standing === "mirrors") {
+        const wrong = pfn + i !== truth.pfn ? "frame" : write && !truth.writable ? "right" : undefined;
+        if (wrong !== undefined) return report("MISSED-RANGE", page, `${leads}${this.#against(wrong, write)}`, "I4");
+        continue;
+      }
+      if (
+        truth.present &&
+        truth.pfn !== pfn + i &&
+        !this.#flushIsDue(mm) &&
+        !(quiet ? false : this.#sameContent(pfn + i, write))
+      )
+        return report("STALE-USE", page, `${leads}${this.#against("frame", write)}`, "T2");
+      if (!quiet) continue;
+      if (truth.pfn !== pfn + i) return report("MISSED-RANGE", page, `${leads}${this.#against("frame", write)}`, "T3");
+      if (write && !truth.hardwareWritable(HD))
+        return report("MISSED-RANGE", page, `${leads}${this.#against("right", write)}`, "T3");
+    }
+    return undefined;
+  }
+
+  /** A translation that is used in this very step. */
+  #used({ device, mm, vpn, leaf, write }: Use): Report | undefined {
+    const { kernel } = this.#machine;
+    const bound = this.#machine.device(device)?.bindings.find((binding) => binding.mm === mm);
+    const standing = bound === undefined ? "walks" : standingOf(bound);
+    const page = this.#page(vpn, mm);
+    const pfn = leafPfn(leaf);
+    const does = `${device} ${write ? "writes" : "reads"} frame ${pfn} for ${page}`;
+    if (!kernel.pages.isLive(pfn)) return report("STALE-USE", page, `${does}, and that frame is free`, "T1");
+    if (standing === "pinned") return undefined;
+    const truth = this.#truth.look(mm, vpn);
+    const quiet = this.#quiet();
+    const strict = quiet || standing === "mirrors";
+    if (truth.pfn !== pfn) {
+      const late = truth.present && !this.#flushIsDue(mm) && !this.#sameContent(pfn, write);
+      if (strict || late)
+        return report("STALE-USE", page, `${does}${this.#against("frame", write)}`, strict ? "T3" : "T2");
+      return undefined;
+    }
+    if (!write || !strict) return undefined;
+    if (standing === "mirrors" ? !truth.writable : !truth.hardwareWritable(bound?.walker.agent.HD ?? false))
+      return report("STALE-PERM", page, `${does}${this.#against("right", write)}`, "T3");
+    return undefined;
+  }
+
+  /** Caches of upper levels, whose tables are frames as well. */
+  #tables(reports: Report[]): void {
+    const { tables } = this.#machine.kernel;
+    for (const device of this.#machine.devices) {
+      for (const { binding, mm } of device.bindings) {
+        for (const { vpn, table } of binding.tables?.() ?? []) {
+          if (tables.segment.isLive(table)) continue;
+          const page = this.#page(vpn, mm);
+          reports.push(
+            report(
+              "UAF",
+              `page table of ${page}`,
+              `${device.name}'s walk cache leads from ${page} on to page table ${table}, which is free`,
+              "T10",
+            ),
+          );
+        }
+      }
+    }
+  }
+
+  /** What the page table says instead. */
+  #against(wrong: "frame" | "right", write: boolean): string {
+    const { pfn, present, lent } = this.#truth;
+    if (wrong === "right") return ` with the right to write, which the page table does not give`;
+    if (!present && !lent) return ", and the page table has nothing there";
+    return `${write ? "" : " (read-only)"}, and the page table says frame ${pfn}`;
+  }
+
+  /** A gather or a batch has cleared entries of this mm and not flushed yet. */
+  #flushIsDue(mm: number): boolean {
+    const { mms } = this.#machine.kernel;
+    return mms.isLive(mm) && (mms.tlbFlushPending(mm) > 0 || mms.tlbFlushBatched(mm));
+  }
+
+  /** KSM and its like may put another frame of the same content in place of a read-only one before they invalidate. */
+  #sameContent(pfn: number, write: boolean): boolean {
+    const { pages } = this.#machine.kernel;
+    return !write && pages.content(pfn) === pages.content(this.#truth.pfn);
+  }
+}
+
+function report(verdict: Report["verdict"], about: string, what: string, rule: RuleId): Report {
+  return { verdict, about, what, rule: RULES[rule] };
+}
