@@ -1,4 +1,4 @@
-import { call, type Path, type Step } from "@mmu-notifier/steps";
+import { call, nextStep, type Path, type Step } from "@mmu-notifier/steps";
 import { BusError } from "./errors.js";
 import { MMU_NOTIFY_EVENTS } from "./events.js";
 import { END_BIT, eventlessBit, type Interest, NOTIFICATION_PHASES, type NotificationPhase } from "./interest.js";
@@ -27,8 +27,8 @@ function callbackOf(row: number, ops: NotifierOps, bit: number, hook: boolean): 
   const label = `${ops.name}.${bitName(bit)}`;
   // call() is the only way to have its two markers; run over nothing it yields just them.
   const markers = call(label, nothing());
-  const enter = yielded(markers.next(0).value as Step);
-  return { row, ops, hook, label, enter, leave: yielded(markers.next(0).value as Step) };
+  const enter = yielded(nextStep(markers, 0).value as Step);
+  return { row, ops, hook, label, enter, leave: yielded(nextStep(markers, 0).value as Step) };
 }
 
 function* nothing(): Path {}

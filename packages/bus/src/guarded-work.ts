@@ -1,4 +1,4 @@
-import { isMarker, type Path, Step } from "@mmu-notifier/steps";
+import { isMarker, nextStep, nextStepAfterThrow, type Path, Step } from "@mmu-notifier/steps";
 
 /** Result of a step that threw; no step of a driver returns it. */
 const THREW = Number.MIN_SAFE_INTEGER;
@@ -38,7 +38,7 @@ export class GuardedWork<R> {
   begin<N>(work: (about: N) => Path<R>, about: N): Step | undefined {
     try {
       this.#path = work(about);
-      return this.#take(this.#path.next(0));
+      return this.#take(nextStep(this.#path, 0));
     } catch (cause) {
       return this.#fail(cause);
     }
@@ -47,10 +47,10 @@ export class GuardedWork<R> {
   /** The step after one that returned `result`, or undefined when the work is done. */
   advance(result: number): Step | undefined {
     try {
-      if (result !== THREW || !this.#wrapped) return this.#take(this.#path!.next(result));
+      if (result !== THREW || !this.#wrapped) return this.#take(nextStep(this.#path!, result));
       const { cause } = this.#thrown ?? { cause: new Error("a step of the work threw") };
       this.#thrown = undefined;
-      return this.#take(this.#path!.throw(cause));
+      return this.#take(nextStepAfterThrow(this.#path!, cause));
     } catch (cause) {
       return this.#fail(cause);
     }

@@ -6,6 +6,7 @@ import { type CorpusCase, originOf, readCorpus, type SetOrigin } from "./corpus.
 import type { Divergence, Outcome } from "./divergence.js";
 import { CorpusError } from "./errors.js";
 import { FieldCounts } from "./field-diff.js";
+import { Hosts } from "./hosts.js";
 import { LeftOut } from "./left-out.js";
 import { runMmrun } from "./mmrun/run-mmrun.js";
 import { runProbes } from "./mmrun/write-bits.js";
@@ -57,9 +58,11 @@ export async function conform(file: string, options: ConformOptions = {}): Promi
   const unstable = options.unstable ?? unstableScripts(file, origin.name);
   const counts = new FieldCounts();
   const leftOut = new LeftOut();
+  const hosts = new Hosts();
   const context: CaseContext = {
     kernel,
     arch,
+    hosts,
     counts,
     leftOut,
     detail: options.detail === true,
@@ -70,20 +73,24 @@ export async function conform(file: string, options: ConformOptions = {}): Promi
   let ops = 0;
   let equal = 0;
   let scripts = 0;
-  for await (const recorded of readCorpus(file)) {
-    if (options.script !== undefined && options.script !== recorded.name) continue;
-    if (unstable.has(recorded.name)) {
-      leftOut.add("scripts that differ from run to run on the recording machine");
-      continue;
+  try {
+    for await (const recorded of readCorpus(file)) {
+      if (options.script !== undefined && options.script !== recorded.name) continue;
+      if (unstable.has(recorded.name)) {
+        leftOut.add("scripts that differ from run to run on the recording machine");
+        continue;
+      }
+      scripts++;
+      for (const found of outcomesOf(recorded, context)) {
+        const outcome = options.only === undefined ? found : onlyField(found, options.only);
+        ops++;
+        if (outcome === undefined) equal++;
+        else if (divergences.length < keep) divergences.push(outcome);
+      }
+      options.onScript?.(ops);
     }
-    scripts++;
-    for (const found of outcomesOf(recorded, context)) {
-      const outcome = options.only === undefined ? found : onlyField(found, options.only);
-      ops++;
-      if (outcome === undefined) equal++;
-      else if (divergences.length < keep) divergences.push(outcome);
-    }
-    options.onScript?.(ops);
+  } finally {
+    hosts.close();
   }
   const known = counts.fields;
   const fields =

@@ -32,7 +32,7 @@ export function filled(index: number): number {
   return 100 + (index % 100);
 }
 
-/** Names of the files that a script speaks of, each once; a read-only descriptor needs the file that it reads. */
+/** Names of the files that a script speaks of, each once, in one order for all scripts; a read-only descriptor needs the file that it reads. */
 export function fileNames(script: Script): readonly string[] {
   const names = new Set<string>();
   for (const { op } of script.statements) {
@@ -41,7 +41,7 @@ export function fileNames(script: Script): readonly string[] {
   }
   if (names.has("memro")) names.add("mem");
   if (names.has("filero")) names.add("file");
-  return [...names];
+  return [...names].sort();
 }
 
 function fileOf(op: Op): string | undefined {

@@ -27,7 +27,9 @@ export { OPS } from "./ops/table.js";
 export type { OpSpec } from "./ops/spec.js";
 
 // Running scripts
-export { type ScriptAccess, ScriptSession, type SessionOptions } from "./run/session.js";
+export { ScriptHost } from "./run/script-host.js";
+export { type ScriptAccess, ScriptSession } from "./run/session.js";
+export type { SessionOptions } from "./run/session-options.js";
 export { isInArena, placeOf, touchesArena } from "./run/place.js";
 export type { EventRecord, Happening, Livelock, OpRecord, OpResult, Place, Who } from "./run/record.js";
 export { VMA_FLAG_LETTERS, type VmaRecord } from "./snapshot/vma-snapshot.js";

@@ -1,4 +1,4 @@
-import { isMarker, type Memory, type Path, type Scheduler } from "@mmu-notifier/steps";
+import { isMarker, nextStep, type Memory, type Path, type Scheduler } from "@mmu-notifier/steps";
 import { ACCESS_RETRY, type AccessOutcome, decodeAccess, deviceAccessOnce } from "./device-access.js";
 import type { BoundDevice } from "./host/device.js";
 
@@ -87,10 +87,10 @@ export function accessUntilResolved(
 
 /** Passes a path on and notes the labels of its steps. */
 function* recorded<R>(path: Path<R>, labels: string[]): Path<R> {
-  let next = path.next(0);
+  let next = nextStep(path, 0);
   while (next.done !== true) {
     if (!isMarker(next.value)) labels.push(next.value.label);
-    next = path.next(yield next.value);
+    next = nextStep(path, yield next.value);
   }
   return next.value;
 }

@@ -17,8 +17,10 @@ export {
   spinUntil,
   step,
   Step,
+  stepAt,
   waitFor,
 } from "./step.js";
+export { nextStep, nextStepAfterThrow } from "./straight-run.js";
 
 // Locks and waiting
 export {

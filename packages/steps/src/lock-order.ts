@@ -1,6 +1,9 @@
 import { LockOrderError } from "./errors.js";
 import type { LockClass } from "./lock.js";
 
+/** More than there are lock classes. */
+const CLASSES = 1 << 14;
+
 /** Where a lock class was first taken while another was held. */
 interface Edge {
   readonly task: string;
@@ -15,10 +18,12 @@ interface Edge {
  */
 export class LockOrder {
   readonly #edges = new Map<LockClass, Map<LockClass, Edge>>();
+  /** The edges as numbers, for the question that is asked at each acquisition. */
+  readonly #known = new Set<number>();
 
   /** True when `taken` was acquired under `held` before, so that recording it again says nothing new. */
   knows(held: LockClass, taken: LockClass): boolean {
-    return this.#edges.get(held)?.has(taken) === true;
+    return this.#known.has(held.id * CLASSES + taken.id);
   }
 
   /**
@@ -47,6 +52,7 @@ export class LockOrder {
       this.#edges.set(held, known);
     }
     known.set(taken, { task, path });
+    this.#known.add(held.id * CLASSES + taken.id);
   }
 
   /** The shortest chain of edges from one class to another, if there is one. */

@@ -2,6 +2,7 @@ import { DeadlockError } from "./errors.js";
 import { holderOf } from "./lock.js";
 import { LockOrder } from "./lock-order.js";
 import { isMarker, type Path, type Step } from "./step.js";
+import { nextStep, resumeWith } from "./straight-run.js";
 import { TaskContext } from "./task-context.js";
 
 /** Watches every step that runs, for timelines; never takes part. */
@@ -81,26 +82,15 @@ export class Scheduler {
     const task = this.#create(name, path, undefined);
     task.driven = true;
     this.#tasks.push(task);
+    const outer = resumeWith(
+      this.#observer === undefined ? { inside: (fn, body) => this.#inside(task, fn, body) } : undefined,
+    );
     try {
-      let value = 0;
-      const { context } = task;
-      for (;;) {
-        const { done, value: out } = path.next(value);
-        if (done === true) {
-          context.finish();
-          return out;
-        }
-        context.before(out);
-        if (out.ready !== undefined && !out.ready(task.id)) {
-          task.next = out;
-          this.#waitUntilReady(task, out);
-          task.next = undefined;
-        }
-        value = out.run(task.id);
-        context.after(out, value);
-        if (this.#observer !== undefined) this.#observer(task, out, value);
-      }
+      const out = this.#drive(task, path);
+      task.context.finish();
+      return out;
     } finally {
+      resumeWith(outer);
       task.done = true;
       this.#tasks.splice(this.#tasks.indexOf(task), 1);
     }
@@ -119,6 +109,31 @@ export class Scheduler {
       i = -1;
     }
     return new RunningTask(id, name, new TaskContext(name, this.lockOrder), again, path);
+  }
+
+  /** Takes all steps of a path. */
+  #drive<R>(task: RunningTask, path: Path<R>): R {
+    const { context } = task;
+    for (let value = 0; ;) {
+      const { done, value: out } = path.next(value);
+      if (done === true) return out;
+      context.before(out);
+      if (out.ready !== undefined && !out.ready(task.id)) {
+        task.next = out;
+        this.#waitUntilReady(task, out);
+        task.next = undefined;
+      }
+      value = out.run(task.id);
+      context.after(out, value);
+      if (this.#observer !== undefined) this.#observer(task, out, value);
+    }
+  }
+
+  #inside<R>(task: RunningTask, fn: string, body: Path<R>): R {
+    task.context.enter(fn);
+    const out = this.#drive(task, body);
+    task.context.leave();
+    return out;
   }
 
   #waitUntilReady(task: RunningTask, wanted: Step): void {
@@ -153,7 +168,7 @@ export class Scheduler {
   #fetch(task: RunningTask, result: number): boolean {
     let value = result;
     for (;;) {
-      const { done, value: out } = task.path.next(value);
+      const { done, value: out } = nextStep(task.path, value);
       if (done === true) {
         task.context.finish();
         if (task.again === undefined) {

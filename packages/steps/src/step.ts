@@ -1,4 +1,5 @@
 import type { Lock } from "./lock.js";
+import { straightRun } from "./straight-run.js";
 
 /**
  * What a step means for the context its task runs in. The context is a function of the steps a task has taken, not of
@@ -31,8 +32,6 @@ export type ContextEffect =
  * @public
  */
 export class Step {
-  /** What happens, in the kernel's or the hardware manual's words. */
-  readonly label: string;
   /** Performs the step for task `task` (its number) and returns the result. */
   readonly run: (task: number) => number;
   /** When given, the step waits until this is true. */
@@ -40,19 +39,31 @@ export class Step {
   readonly effect: ContextEffect | undefined;
   /** Above 0: the result is any of 0 to `choices - 1`, and `run` touches nothing. */
   readonly choices: number;
+  /** @internal */
+  readonly text: string;
+  /** @internal */
+  readonly place: number;
 
+  /** @param place a number that stands behind the label, if it is not below 0; it is put there when somebody asks */
   constructor(
     label: string,
     run: (task: number) => number,
     ready?: (task: number) => boolean,
     effect?: ContextEffect,
     choices = 0,
+    place = -1,
   ) {
-    this.label = label;
+    this.text = label;
     this.run = run;
     this.ready = ready;
     this.effect = effect;
     this.choices = choices;
+    this.place = place;
+  }
+
+  /** What happens, in the kernel's or the hardware manual's words. */
+  get label(): string {
+    return this.place < 0 ? this.text : `${this.text} ${this.place}`;
   }
 }
 
@@ -64,6 +75,11 @@ const nothing = (): number => 0;
 /** An atomic step. */
 export function step(label: string, run: (task: number) => number): Step {
   return new Step(label, run);
+}
+
+/** An atomic step about one page, entry or the like, whose number its label ends with. */
+export function stepAt(label: string, place: number, run: (task: number) => number): Step {
+  return new Step(label, run, undefined, undefined, 0, place);
 }
 
 /** A step that waits until `ready` is true and then runs, in one piece. */
@@ -112,6 +128,8 @@ function enter(fn: string): Step {
  * Entering and leaving are markers, not steps: nobody is scheduled in between.
  */
 export function* call<R>(fn: string, path: Path<R>): Path<R> {
+  const run = straightRun();
+  if (run !== undefined) return run.inside(fn, path);
   yield enter(fn);
   const result = yield* path;
   yield LEAVE;

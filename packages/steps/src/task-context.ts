@@ -66,6 +66,16 @@ export class TaskContext {
     );
   }
 
+  /** The task enters the kernel function `fn`. */
+  enter(fn: string): void {
+    this.#frame = { fn, outer: this.#frame };
+  }
+
+  /** It leaves the function that it is in. */
+  leave(): void {
+    this.#frame = this.#frame?.outer;
+  }
+
   /**
    * Checks a step before it is tried: it may not sleep where that is forbidden.
    *
@@ -92,10 +102,10 @@ export class TaskContext {
     if (effect === undefined) return;
     switch (effect.kind) {
       case "enter":
-        this.#frame = { fn: effect.fn, outer: this.#frame };
+        this.enter(effect.fn);
         break;
       case "leave":
-        this.#frame = this.#frame?.outer;
+        this.leave();
         break;
       case "preempt-disable":
         this.#preemptOff++;

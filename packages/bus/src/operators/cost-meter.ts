@@ -1,4 +1,4 @@
-import { isMarker, type Path } from "@mmu-notifier/steps";
+import { isMarker, nextStep, nextStepAfterThrow, type Path } from "@mmu-notifier/steps";
 import { map, type MonoTypeOperatorFunction } from "rxjs";
 import type { MmuNotifyEvent } from "../events.js";
 import type { NotificationPhase } from "../interest.js";
@@ -58,17 +58,17 @@ class MeteredNotification extends ReshapedNotification {
     let steps = 0;
     try {
       const path = work(this);
-      let next = path.next(0);
+      let next = nextStep(path, 0);
       while (next.done !== true) {
         if (!isMarker(next.value)) steps++;
         let result: number;
         try {
           result = yield next.value;
         } catch (error) {
-          next = path.throw(error);
+          next = nextStepAfterThrow(path, error);
           continue;
         }
-        next = path.next(result);
+        next = nextStep(path, result);
       }
       return next.value;
     } finally {

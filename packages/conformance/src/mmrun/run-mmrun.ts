@@ -1,5 +1,5 @@
 import type { KernelConfig } from "@mmu-notifier/core";
-import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
+import { type OpRecord, parseScripts, type Script, ScriptSession, type SessionOptions } from "@mmu-notifier/script";
 import type { MmrunCase } from "../corpus.js";
 import { describe, type Outcome } from "../divergence.js";
 import type { CaseContext } from "../run-options.js";
@@ -9,14 +9,19 @@ import { MmrunComparison } from "./compare-mmrun.js";
 const MMRUN_MACHINE: Partial<KernelConfig> = { thp: "madvise", hugetlbPages: 64, nodes: 1, softDirty: false };
 
 /** A session on the model of the machine that the records come from. */
-export function mmrunSession(script: Script, { kernel, arch, config, registry, detail }: CaseContext): ScriptSession {
-  return new ScriptSession(script, {
+export function mmrunSession(script: Script, { hosts, ...context }: CaseContext): ScriptSession {
+  const options = mmrunOptions(context);
+  return new ScriptSession(script, options, hosts.of("mmrun", options));
+}
+
+function mmrunOptions({ kernel, arch, config, registry, detail }: Omit<CaseContext, "hosts">): SessionOptions {
+  return {
     kernel,
     arch,
     detail,
     config: { ...MMRUN_MACHINE, ...config },
     ...(registry === undefined ? {} : { registry }),
-  });
+  };
 }
 
 /** Runs one recorded script and compares operation by operation: one outcome each. */

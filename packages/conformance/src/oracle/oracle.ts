@@ -4,6 +4,7 @@ import { PluginRegistry } from "@mmu-notifier/machine";
 import type { Script } from "@mmu-notifier/script";
 import type { Divergence } from "../divergence.js";
 import { FieldCounts } from "../field-diff.js";
+import { Hosts } from "../hosts.js";
 import { LeftOut } from "../left-out.js";
 import { buildInterpreter } from "./build-interpreter.js";
 import { encodeScript, suppliesFor } from "./encode-script.js";
@@ -126,12 +127,14 @@ export class Oracle {
     const { keep = Infinity, onScript, detail = false } = this.#options;
     const counts = new FieldCounts();
     const leftOut = new LeftOut();
+    const hosts = new Hosts();
     const { kernel, arch, config } = this.machine;
     const judge = new Judge((script) => this.#run(script), {
       kernel,
       arch,
       config,
       registry: this.#registry,
+      hosts,
       detail,
       counts,
       leftOut,
@@ -147,12 +150,16 @@ export class Oracle {
       divergences.push(...verdict.divergences.slice(0, Math.max(0, keep - divergences.length)));
       onScript?.(verdict);
     };
-    for (const script of scripts) {
-      const verdict = judge.judge(script);
-      verdict.catch(() => undefined);
-      if (waiting.push(verdict) >= AHEAD) await take();
+    try {
+      for (const script of scripts) {
+        const verdict = judge.judge(script);
+        verdict.catch(() => undefined);
+        if (waiting.push(verdict) >= AHEAD) await take();
+      }
+      while (waiting.length > 0) await take();
+    } finally {
+      hosts.close();
     }
-    while (waiting.length > 0) await take();
     return { ...this.machine, ...total, fields: counts.fields, divergences, leftOut: leftOut.counts };
   }
 

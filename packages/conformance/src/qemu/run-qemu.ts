@@ -1,5 +1,5 @@
 import type { KernelConfig } from "@mmu-notifier/core";
-import { ARENA_MAX, parseScripts, ScriptSession } from "@mmu-notifier/script";
+import { ARENA_MAX, parseScripts, ScriptSession, type SessionOptions } from "@mmu-notifier/script";
 import type { QemuCase } from "../corpus.js";
 import { describe, type Outcome } from "../divergence.js";
 import type { CaseContext } from "../run-options.js";
@@ -49,8 +49,8 @@ class QemuRun {
     this.#arena = arenaOf(records);
     this.#ops = records.map(({ line }) => line);
     const [script] = parseScripts([`== ${name} arena ${this.#arena}`, ...this.#ops, ""].join("\n"), { file: name });
-    const { kernel, arch, config, registry } = context;
-    this.#session = new ScriptSession(script!, {
+    const { kernel, arch, config, registry, hosts } = context;
+    const options: SessionOptions = {
       kernel,
       arch,
       detail: true,
@@ -59,7 +59,8 @@ class QemuRun {
       dax: arch.startsWith("x86") ? "unaligned" : "none",
       config: { ...qemuMachine(arch), ...config },
       ...(registry === undefined ? {} : { registry }),
-    });
+    };
+    this.#session = new ScriptSession(script!, options, hosts.of("qemu", options));
     this.#interpreter = new CaptureInterpreter(this.#session);
     this.#comparison = new QemuComparison(context.counts, context.leftOut);
     this.#recorded = new RecordedPages(this.#arena);

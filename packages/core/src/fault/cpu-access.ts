@@ -1,4 +1,4 @@
-import { step, type Step } from "@mmu-notifier/steps";
+import { type Step, stepAt } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { type Pte, PTE_NX, PTE_USER, PTE_VALID, pteHugeLeaf, pteMkyoung, ptePfn } from "../pte.js";
 
@@ -25,7 +25,7 @@ export function cpuAccess(
   value: number,
   user: boolean,
 ): Step {
-  return step(`cpu${cpu} ${access} ${vpn}`, () => {
+  return stepAt(labelOf(cpu, access), vpn, () => {
     k.mms.setCpumask(mm, k.mms.cpumask(mm) | (1 << cpu));
     const pfn = translate(k, cpu, mm, vpn, access);
     if (pfn > 0) {
@@ -38,6 +38,12 @@ export function cpuAccess(
     }
     return pfn;
   });
+}
+
+const labels: Record<Access, string[]> = { read: [], write: [], exec: [] };
+
+function labelOf(cpu: number, access: Access): string {
+  return (labels[access][cpu] ??= `cpu${cpu} ${access}`);
 }
 
 /** The frame to access, or a FAULT_ code. */

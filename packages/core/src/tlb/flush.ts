@@ -49,9 +49,8 @@ export function* flushTlbMm(
   mm: number,
   { stridePages, lastLevel = false }: FlushOptions = {},
 ): Path {
-  const strideShift = stridePages === undefined ? 0 : PAGE_SHIFT + Math.log2(stridePages);
-  const { scope } = k.arch.flush;
-  yield* flush(k, cpu, mm, { ...WHOLE, entries: EVERYTHING, strideShift, scope, lastLevel, asked: WHOLE, told: WHOLE });
+  const strideShift = stridePages === undefined ? 0 : shiftOf(stridePages);
+  yield* flush(k, cpu, mm, everything(k, strideShift, lastLevel, WHOLE, WHOLE));
 }
 
 /** flush_tlb_page(): the leaf that translates page `vpn`, of whatever size; the hook is told one base page. */
@@ -88,24 +87,17 @@ export function* flushTlbRange(
   const from = rules.roundsToStride ? start - (start % stridePages) : start;
   const to = rules.roundsToStride ? Math.ceil(end / stridePages) * stridePages : end;
   const entries = Math.floor((to - from) / stridePages);
-  const strideShift = PAGE_SHIFT + Math.log2(stridePages);
+  const strideShift = shiftOf(stridePages);
   const asked = { start: from, end: to };
   const tooMany = entries >= rules.ceilingEntries || to - from > rules.ceilingPages;
   if (!tooMany) {
-    yield* flush(k, cpu, mm, { ...asked, entries, strideShift, scope: rules.scope, lastLevel, asked, told: asked });
+    const { scope } = rules;
+    yield* flush(k, cpu, mm, { start: from, end: to, entries, strideShift, scope, lastLevel, asked, told: asked });
   } else if (rules.ceilingFlush === "mm") {
     yield* flushTlbMm(k, cpu, mm);
   } else {
     const told = rules.ceilingTells === "asked" || k.profile.x86HookRange === "asked" ? asked : WHOLE;
-    yield* flush(k, cpu, mm, {
-      ...WHOLE,
-      entries: EVERYTHING,
-      strideShift,
-      scope: rules.scope,
-      lastLevel,
-      asked,
-      told,
-    });
+    yield* flush(k, cpu, mm, everything(k, strideShift, lastLevel, asked, told));
   }
 }
 
@@ -124,7 +116,8 @@ export function flushBarrier(k: Kernel): Step {
 function ofLeaf(vpn: number, pages: number, scope: FlushScope, notifies: boolean): Flush {
   const range = { start: vpn, end: vpn + pages };
   return {
-    ...range,
+    start: range.start,
+    end: range.end,
     entries: 1,
     strideShift: PAGE_SHIFT,
     scope,
@@ -132,6 +125,15 @@ function ofLeaf(vpn: number, pages: number, scope: FlushScope, notifies: boolean
     asked: range,
     told: notifies ? range : undefined,
   };
+}
+
+function everything(k: Kernel, strideShift: number, lastLevel: boolean, asked: PageRange, told: PageRange): Flush {
+  const { scope } = k.arch.flush;
+  return { start: 0, end: Infinity, entries: EVERYTHING, strideShift, scope, lastLevel, asked, told };
+}
+
+function shiftOf(stridePages: number): number {
+  return PAGE_SHIFT + 31 - Math.clz32(stridePages);
 }
 
 /** Issue, hook and completion in the order of the architecture. */
@@ -157,7 +159,16 @@ function issue(k: Kernel, cpu: number, mm: number, request: Flush, nosync = fals
     if (scope === "inner-shareable") k.dvm.tlbi(asid, start, end, lastLevel);
     if (nosync) invalidateOthers(k, cpu, asid, start, end);
     if (k.observed)
-      k.emit({ kind: "tlb-flush", mm, ...asked, pages: entries, strideShift, scope, lastLevelOnly: lastLevel });
+      k.emit({
+        kind: "tlb-flush",
+        mm,
+        start: asked.start,
+        end: asked.end,
+        pages: entries,
+        strideShift,
+        scope,
+        lastLevelOnly: lastLevel,
+      });
     return 0;
   });
 }

@@ -1,4 +1,4 @@
-import { type Path, step, type Step } from "@mmu-notifier/steps";
+import { type Path, step, type Step, stepAt } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -30,7 +30,7 @@ export {
 /** set_pte_at(), set_pmd_at(): stores an entry, without the contiguous hint that it may have been read with. */
 export function setPteAt(k: Kernel, _mm: number, vpn: number, ptep: Ptep, pte: Pte): Step {
   const entry = ptePresent(pte) ? pte & ~PTE_CONT : pte;
-  return step(`set_pte_at ${vpn}`, () => {
+  return stepAt("set_pte_at", vpn, () => {
     k.tables.set(ptep, entry);
     return 0;
   });

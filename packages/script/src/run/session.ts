@@ -1,27 +1,21 @@
-import type { Thread } from "@mmu-notifier/core";
-import {
-  type AddressSpace,
-  createMachine,
-  type Device,
-  type Machine,
-  type MachineOptions,
-  type PluginRegistry,
-} from "@mmu-notifier/machine";
-import { type Path, step } from "@mmu-notifier/steps";
+import { sysMunmap } from "@mmu-notifier/core";
+import type { AddressSpace, Device, Machine } from "@mmu-notifier/machine";
+import type { Path } from "@mmu-notifier/steps";
 import type { Unsubscribable } from "rxjs";
 import { ARENA_PAGE, type Script, type Statement, storedByte } from "../script.js";
-import { PageSnapshots } from "../snapshot/page-snapshot.js";
+import type { PageSnapshots } from "../snapshot/page-snapshot.js";
 import { vmaSnapshot } from "../snapshot/vma-snapshot.js";
-import { backingName, createBuiltInFiles, type DaxDevice } from "./backing-files.js";
+import { backingName } from "./backing-files.js";
 import { deviceAccess } from "./exec/devices.js";
 import { type Environment } from "./exec/environment.js";
 import { opPath } from "./exec/op-path.js";
-import { ProcessNotifier } from "./process-notifier.js";
+import type { ProcessNotifier } from "./process-notifier.js";
 import { type Cast, Recorder } from "./recorder.js";
 import type { OpRecord, Who } from "./record.js";
 import type { Outcome } from "./results.js";
-import { ScriptState } from "./script-state.js";
-import { sysMunmap } from "@mmu-notifier/core";
+import { ScriptHost } from "./script-host.js";
+import type { ScriptState } from "./script-state.js";
+import type { SessionOptions } from "./session-options.js";
 
 /** One access of an op, by a device or by the process itself. */
 export interface ScriptAccess {
@@ -29,42 +23,6 @@ export interface ScriptAccess {
   readonly vpn: number;
   readonly access: "read" | "write";
   readonly value: number;
-}
-
-/** How a script is run. */
-export interface SessionOptions {
-  /** A kernel that wins over the script's own. */
-  readonly kernel?: MachineOptions["kernel"];
-  readonly arch?: MachineOptions["arch"];
-  readonly config?: MachineOptions["config"];
-  readonly geometry?: MachineOptions["geometry"];
-  /** Where kernels, architectures and drivers are looked up. */
-  readonly registry?: PluginRegistry;
-  /**
-   * The process has a notifier of its own from the start, which only listens.
-   *
-   * @defaultValue true
-   */
-  readonly listen?: boolean;
-  /**
-   * The machine's device with DAX to make files on; without one, making such a file is ENOENT. How the file system lays blocks of
-   * large files out decides whether huge entries can map them.
-   *
-   * @defaultValue "aligned"
-   */
-  readonly dax?: DaxDevice;
-  /**
-   * Records carry what happened in detail.
-   *
-   * @defaultValue false
-   */
-  readonly detail?: boolean;
-  /**
-   * Records carry VMAs and pages.
-   *
-   * @defaultValue true
-   */
-  readonly snapshots?: boolean;
 }
 
 /**
@@ -84,29 +42,26 @@ export class ScriptSession implements Cast {
   readonly #recorder: Recorder;
   readonly #pages: PageSnapshots;
   readonly #subscriptions: Unsubscribable[] = [];
+  /** The machine is this session's own and goes down with it. */
+  readonly #own: ScriptHost | undefined;
   #actor: Who | undefined;
 
   /**
+   * @param host a machine that other sessions used before; without one, and for a script with devices, one is booted for this session
    * @throws MachineError PLUGIN_UNKNOWN and DEVICE_BIND_FAILED for kernels, architectures, drivers and devices that cannot be had
    */
-  constructor(script: Script, options: SessionOptions = {}) {
+  constructor(script: Script, options: SessionOptions = {}, host?: ScriptHost) {
     this.script = script;
     this.#options = options;
-    const kernel = options.kernel ?? script.kernel;
-    const arch = options.arch ?? script.arch;
-    this.machine = createMachine({
-      ...(kernel === undefined ? {} : { kernel }),
-      ...(arch === undefined ? {} : { arch }),
-      ...(options.config === undefined ? {} : { config: options.config }),
-      ...(options.geometry === undefined ? {} : { geometry: options.geometry }),
-      ...(options.registry === undefined ? {} : { registry: options.registry }),
-    });
+    const shared = script.devices.length === 0 ? host : undefined;
+    this.#own = shared === undefined ? new ScriptHost(machineOf(script, options), script.name) : undefined;
+    const on = shared ?? this.#own!;
+    this.machine = on.machine;
+    this.process = on.process;
+    this.notifier = on.notifier;
+    this.state = on.begin(script);
+    this.#pages = on.snapshots(script.arena);
     const k = this.machine.kernel;
-    this.process = this.machine.createProcess({ name: script.name });
-    this.state = new ScriptState(this.machine.memory, script);
-    this.notifier = new ProcessNotifier(k, this.mm);
-    this.#pages = new PageSnapshots(k, this.mm, script.arena);
-    this.machine.run(this.#setUp(), "set-up");
     this.devices = new Map(script.devices.map((line) => [line.name, this.#attach(line)]));
     this.#recorder = new Recorder(k, this, options.detail === true);
     if (options.detail === true) this.#watchDevices();
@@ -212,11 +167,11 @@ export class ScriptSession implements Cast {
     };
   }
 
-  /** Takes the machine down. */
+  /** Takes the session's own machine down; a host's stays up for the next. */
   close(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#recorder.close();
-    this.machine.close();
+    this.#own?.close();
   }
 
   #execute(statement: Statement): Outcome {
@@ -246,18 +201,6 @@ export class ScriptSession implements Cast {
     return { ret: op.pages };
   }
 
-  *#setUp(): Path {
-    const k = this.machine.kernel;
-    const t: Thread = this.process.thread;
-    yield* createBuiltInFiles(k, t, this.state, this.script.arena);
-    if (this.#options.listen === false) return;
-    const subscription = yield* this.notifier.open(t.mm);
-    yield step("kvm: VM created", () => {
-      this.state.setNotifier(subscription);
-      return 0;
-    });
-  }
-
   #attach({ name, driver, options }: Script["devices"][number]): Device {
     return this.machine.attach(driver, { name, process: this.process, options });
   }
@@ -272,6 +215,13 @@ export class ScriptSession implements Cast {
       }),
     );
   }
+}
+
+/** What a script says of its machine counts where the options say nothing. */
+function machineOf(script: Script, options: SessionOptions): SessionOptions {
+  const kernel = options.kernel ?? script.kernel;
+  const arch = options.arch ?? script.arch;
+  return { ...options, ...(kernel === undefined ? {} : { kernel }), ...(arch === undefined ? {} : { arch }) };
 }
 
 function isDaemon(kind: Statement["op"]["kind"]): boolean {

@@ -69,6 +69,12 @@ export class PageSnapshots {
     this.view = new PageView(kernel, mm, ARENA_PAGE, arena + SLACK_PAGES);
   }
 
+  /** Starts afresh: frames that were seen before are new. */
+  begin(): void {
+    this.#snapshot += 2;
+    this.#nextId = 1;
+  }
+
   take(): PageRun[] {
     const { view } = this;
     view.refresh();

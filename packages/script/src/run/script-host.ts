@@ -1,0 +1,93 @@
+import { type AddressSpace, createMachine, type Machine } from "@mmu-notifier/machine";
+import { type Path, step } from "@mmu-notifier/steps";
+import type { Script } from "../script.js";
+import { PageSnapshots } from "../snapshot/page-snapshot.js";
+import { builtInFiles } from "../built-in-files.js";
+import { createBuiltInFiles } from "./backing-files.js";
+import { ProcessNotifier } from "./process-notifier.js";
+import { ScriptState } from "./script-state.js";
+import type { SessionOptions } from "./session-options.js";
+
+/** Set-ups that are kept: scripts of a generator need a few dozen. */
+const SET_UPS = 64;
+
+/**
+ * A booted machine with one process, for one script after another: each finds the machine as it was booted, with its own files
+ * set up. Without devices all state of a machine is in its memory, so putting the memory back is booting it again.
+ */
+export class ScriptHost {
+  readonly machine: Machine;
+  readonly process: AddressSpace;
+  readonly notifier: ProcessNotifier;
+  readonly #listen: boolean;
+  readonly #segments: number;
+  readonly #booted: Int32Array;
+  /** Memories after the set-up of scripts that need the same. */
+  readonly #setUps = new Map<string, Int32Array>();
+  readonly #snapshots = new Map<number, PageSnapshots>();
+
+  /** @throws MachineError PLUGIN_UNKNOWN */
+  constructor(options: SessionOptions, name: string) {
+    const { kernel, arch, config, geometry, registry } = options;
+    this.machine = createMachine({
+      ...(kernel === undefined ? {} : { kernel }),
+      ...(arch === undefined ? {} : { arch }),
+      ...(config === undefined ? {} : { config }),
+      ...(geometry === undefined ? {} : { geometry }),
+      ...(registry === undefined ? {} : { registry }),
+    });
+    this.process = this.machine.createProcess({ name });
+    this.notifier = new ProcessNotifier(this.machine.kernel, this.process.mm);
+    this.#listen = options.listen !== false;
+    const { memory } = this.machine;
+    this.#segments = memory.segments.length;
+    this.#booted = memory.save();
+  }
+
+  /** Boots again and sets a script's files and notifier up. */
+  begin(script: Script): ScriptState {
+    const { memory, kernel } = this.machine;
+    memory.segments.length = this.#segments;
+    memory.restore(this.#booted);
+    const state = new ScriptState(memory, script);
+    const files = builtInFiles(state.names, script.arena, kernel.tables.hugePages);
+    const needs = JSON.stringify([state.names, script.children, files]);
+    const before = this.#setUps.get(needs);
+    if (before !== undefined) {
+      memory.restore(before);
+      return state;
+    }
+    this.machine.run(this.#setUp(state, script.arena), "set-up");
+    if (this.#setUps.size === SET_UPS) this.#setUps.clear();
+    this.#setUps.set(needs, memory.save());
+    return state;
+  }
+
+  /** Snapshots of an arena, from their beginning. */
+  snapshots(arena: number): PageSnapshots {
+    let snapshots = this.#snapshots.get(arena);
+    if (snapshots === undefined) {
+      snapshots = new PageSnapshots(this.machine.kernel, this.process.mm, arena);
+      this.#snapshots.set(arena, snapshots);
+    }
+    snapshots.begin();
+    return snapshots;
+  }
+
+  /** Takes the machine down. */
+  close(): void {
+    this.machine.close();
+  }
+
+  *#setUp(state: ScriptState, arena: number): Path {
+    const { kernel: k } = this.machine;
+    const { thread: t } = this.process;
+    yield* createBuiltInFiles(k, t, state, arena);
+    if (!this.#listen) return;
+    const subscription = yield* this.notifier.open(t.mm);
+    yield step("kvm: VM created", () => {
+      state.setNotifier(subscription);
+      return 0;
+    });
+  }
+}
