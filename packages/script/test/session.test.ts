@@ -1,7 +1,17 @@
+import type { Kernel } from "@mmu-notifier/core";
 import { PluginRegistry } from "@mmu-notifier/machine";
 import { abortOnFault, chain, defineSecondaryMmu, FAULT_RETRY, iotlb } from "@mmu-notifier/sdk";
+import { downWrite, type Path, step } from "@mmu-notifier/steps";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type OpRecord, parseScripts, ScriptSession, type SessionOptions } from "../src/index.js";
+import {
+  type OpRecord,
+  parseScripts,
+  type Script,
+  ScriptHost,
+  ScriptSession,
+  type SessionOptions,
+} from "../src/index.js";
 
 /** Caches four translations and hears of nothing; `retries` makes it try again for ever. */
 function deafDevice(retries: boolean) {
@@ -305,3 +315,65 @@ describe("a session", () => {
     expect(record.happened).toContainEqual({ kind: "notify", call: "release", start: "0", end: "max" });
   });
 });
+
+describe("a host", () => {
+  const texts = [
+    "map 0 8 rw- p anon\nwriter 0 8\nfork\ncwrite 0 0\nwrite 0\nadvise 0 4 pageout\nread 0\nunmap 0 8",
+    "map 0 8 rw- s mem\nreadr 0 8\nwrite 3\nftrunc mem 2\nreadr 0 8",
+    "map 0 4 r-- p filero\nreadr 0 4\nprotect 0 4 rw-\nread 99999\nwriter 0 4\nfork",
+    "closevm\nmap 0 2 rw- p anon\nwrite 0\nexit",
+    "read 0",
+  ];
+  const scripts = texts.map((text) => parseScripts(text, { file: "t.mm" })[0]!);
+  const options: SessionOptions = { kernel: "v6.18", arch: "x86-64", registry };
+
+  function records(script: Script, host?: ScriptHost): OpRecord[] {
+    const one = new ScriptSession(script, options, host);
+    const all = script.statements.map((statement) => one.run(statement));
+    one.close();
+    return all;
+  }
+
+  it("gives every script the machine that it would have had alone, in any order", () => {
+    const alone = scripts.map((script) => records(script));
+    const host = new ScriptHost(options, "shared");
+
+    fc.assert(
+      fc.property(fc.array(fc.nat(scripts.length - 1), { minLength: 1, maxLength: 12 }), (order) => {
+        for (const index of order) expect(records(scripts[index]!, host)).toEqual(alone[index]);
+      }),
+      { numRuns: 25 },
+    );
+
+    host.close();
+  });
+
+  it("finds its machine as it was booted after a script that broke off inside an op", () => {
+    const host = new ScriptHost(options, "shared");
+    const broken = new ScriptSession(scripts[0]!, options, host);
+    expect(() => broken.machine.run(breaksOff(broken.machine.kernel))).toThrow("broken");
+    broken.close();
+
+    expect(records(scripts[0]!, host)).toEqual(records(scripts[0]!));
+    host.close();
+  });
+
+  it("leaves a script with devices a machine of its own", () => {
+    const host = new ScriptHost(options, "shared");
+    const [script] = parseScripts("device d driver deaf\nmap 0 1 rw- p anon\nwrite 0\ndev d read 0");
+
+    const one = new ScriptSession(script!, options, host);
+
+    expect(one.machine).not.toBe(host.machine);
+    expect(host.machine.devices).toEqual([]);
+    one.close();
+    host.close();
+  });
+});
+
+/** Allocates a frame and throws with a lock held. */
+function* breaksOff(k: Kernel): Path {
+  yield downWrite(k.mms.mmapLock(1));
+  yield step("alloc", () => k.pages.alloc());
+  throw new Error("broken");
+}

@@ -6,6 +6,8 @@ import {
   Memory,
   mutexLock,
   mutexUnlock,
+  nextStep,
+  nextStepAfterThrow,
   type Path,
   Scheduler,
   spinUntil,
@@ -27,6 +29,93 @@ describe("Scheduler.run", () => {
     }
 
     expect(new Scheduler().run(path())).toBe(41);
+  });
+
+  it("takes the steps of called functions in the same order whether or not somebody observes", () => {
+    const log: string[] = [];
+    function* inner(): Path<number> {
+      return (yield step("b", () => log.push("b"))) * 10;
+    }
+    function* outer(): Path<number> {
+      yield step("a", () => log.push("a"));
+      const result = yield* call("inner", inner());
+      yield step("c", () => log.push("c"));
+      return result;
+    }
+    const observed = new Scheduler();
+    const seen: string[] = [];
+    observed.observe((_task, { label }) => seen.push(label));
+
+    expect([new Scheduler().run(outer()), observed.run(outer())]).toEqual([20, 50]);
+
+    expect(log).toEqual(["a", "b", "c", "a", "b", "c"]);
+    expect(seen).toEqual(["a", "inner", "b", "leave", "c"]);
+  });
+
+  it("shows each step of a called function to a path that takes another's steps on with nextStep", () => {
+    const labels: string[] = [];
+    function* inner(): Path<number> {
+      return yield step("b", () => 2);
+    }
+    function* watching<R>(path: Path<R>): Path<R> {
+      let next = nextStep(path, 0);
+      while (next.done !== true) {
+        labels.push(next.value.label);
+        next = nextStep(path, yield next.value);
+      }
+      return next.value;
+    }
+
+    const result = new Scheduler().run(call("outer", watching(call("inner", inner()))));
+
+    expect(result).toBe(2);
+    expect(labels).toEqual(["inner", "b", "leave"]);
+  });
+
+  it("tells a path that a step of another's threw with nextStepAfterThrow", () => {
+    function* failing(): Path<string> {
+      try {
+        yield step("fails", () => 0);
+      } catch (error) {
+        yield* call("cleanup", cleanup());
+        return String(error);
+      }
+      return "nothing";
+    }
+    function* cleanup(): Path {
+      yield step("free", () => 0);
+    }
+    function* watching(): Path<readonly string[]> {
+      const path = failing();
+      const labels = [(nextStep(path, 0).value as { label: string }).label];
+      let next = nextStepAfterThrow(path, "broken");
+      while (next.done !== true) {
+        labels.push(next.value.label);
+        next = nextStep(path, yield next.value);
+      }
+      return [...labels, next.value];
+    }
+
+    expect(new Scheduler().run(watching())).toEqual(["fails", "cleanup", "free", "leave", "broken"]);
+  });
+
+  it("gives the tasks that move while it waits one step at a time", () => {
+    const scheduler = new Scheduler();
+    const segment = new Memory().segment("queue", 4, 1);
+    const at = segment.alloc() * 4 + 1;
+    function* count(): Path {
+      for (let i = 0; i < 3; i++) yield step("count", () => ++segment.i32[at]!);
+    }
+    scheduler.spawn("counter", () => call("counter", count()));
+    function* waiting(): Path<number> {
+      return yield waitFor(
+        "one",
+        () => segment.i32[at]! > 0,
+        () => segment.i32[at]!,
+      );
+    }
+
+    expect(scheduler.run(call("waiting", waiting()))).toBe(1);
   });
 
   it("lets hardware tasks move while a step waits, and only then", () => {
