@@ -1,3 +1,4 @@
+import { step } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
 import {
   atcInv,
@@ -103,13 +104,7 @@ describe("CommandQueue", () => {
     const { queue, state, scheduler, executed } = setUp();
     state.drained = false;
     scheduler.spawn("access", function* () {
-      yield {
-        label: "access",
-        run: () => ((state.drained = true), 0),
-        ready: undefined,
-        effect: undefined,
-        choices: 0,
-      };
+      yield step("access", () => ((state.drained = true), 0));
     });
 
     scheduler.run(queue.issue(pages(1)));
