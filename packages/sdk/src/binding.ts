@@ -1,5 +1,6 @@
 import type { Path } from "@mmu-notifier/steps";
 import type { Unsubscribable } from "rxjs";
+import type { Declarations } from "./declarations.js";
 import type { UpgradeDecision } from "./definition.js";
 import type { FaultStrategy } from "./fault-strategy.js";
 import type { Translation } from "./hardware/translation.js";
@@ -58,6 +59,8 @@ export interface Binding {
   entries(): readonly SecondaryEntry[];
   /** Upper-level entries that its walks would use now; absent when it keeps none. Between steps, as {@link entries}. */
   tables?(): readonly CachedTable[];
+  /** The assumptions of this very binding, when they are not those of the definition: a fallback mode. */
+  readonly declares?: Declarations;
   /** What this very binding does with upgrades, when that only became known while binding (a fallback mode). */
   readonly decision?: UpgradeDecision;
   /** Guest frame or other device address for a page of the address space; absent when they are the same numbers. */

@@ -44,14 +44,15 @@ export function mayFilterUpgrade(declarations: Declarations, host: HostFacts): s
  * Looks for contradictions between what a driver declares, what it decides and what the host does.
  *
  * @param decision of one binding; absent: what the definition decides on this host
+ * @param declarations of one binding; absent: those of the definition
  */
 export function checkDeclaration<D, O extends object>(
   definition: SecondaryMmuDefinition<D, O>,
   host: HostFacts,
   options: O,
   decision: UpgradeDecision = upgradeDecisionOf(definition, host, options),
+  declarations: Declarations = declarationsOf(definition, host, options),
 ): readonly ContractFinding[] {
-  const declarations = declarationsOf(definition, host, options);
   const findings: ContractFinding[] = [];
   const find = (event: MmuNotifyEvent, message: string): void => {
     findings.push({ verdict: "CONTRACT", driver: definition.name, event, message });

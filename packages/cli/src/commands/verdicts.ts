@@ -8,6 +8,7 @@ import { parseDriver } from "../run-scripts.js";
 
 interface Options {
   readonly kernel: readonly string[];
+  readonly arch?: string;
   readonly json?: boolean;
 }
 
@@ -25,6 +26,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
       (value: string, before: readonly string[]) => [...before, value],
       [] as readonly string[],
     )
+    .option("--arch <name>", "an architecture instead of arm64; see `mmun list archs`")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -36,12 +38,17 @@ Examples:
   mmun verdicts iommu-btm:ats --kernel v6.4 --kernel v7.3
   mmun verdicts ./my-driver.ts`,
     )
-    .action(async (written: string, { kernel, json = false }: Options) => {
+    .action(async (written: string, { kernel, arch, json = false }: Options) => {
       const registry = await shippedRegistry();
       const { driver, options } = parseDriver(written);
       const name = await resolveDriver(registry, driver, process.cwd());
       const words = Object.entries(options).map(([key, value]) => `${key}=${String(value)}`);
-      const variant = { title: written, driver: name, options: words.join(" ") };
+      const variant = {
+        title: written,
+        driver: name,
+        options: words.join(" "),
+        ...(arch === undefined ? {} : { arch }),
+      };
       const trials = verdictsOf(variant, registry, kernel.length === 0 ? undefined : kernel);
       if (json) context.print(JSON.stringify(trials, undefined, 2));
       else {

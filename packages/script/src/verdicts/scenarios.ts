@@ -49,6 +49,8 @@ export interface Variant {
   readonly driver: string;
   /** Words after the driver's name in a `device` line, for instance `ats queueDepth=128`. */
   readonly options: string;
+  /** Name of the architecture. @defaultValue arm64 */
+  readonly arch?: string;
 }
 
 /** The script of one trial. */

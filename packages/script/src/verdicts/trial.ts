@@ -23,7 +23,7 @@ export interface Trial {
 }
 
 /**
- * Runs one scenario with one device on one kernel, on arm64.
+ * Runs one scenario with one device on one kernel.
  *
  * @throws ScriptError, MachineError when the driver is not registered or refuses the binding
  */
@@ -31,7 +31,7 @@ export function runTrial(kernel: string, variant: Variant, scenario: UpgradeScen
   const [script] = parseScripts(scriptOf(scenario, variant), { file: `${scenario.name}.mm` });
   const session = new ScriptSession(script!, {
     kernel,
-    arch: "arm64",
+    arch: variant.arch ?? "arm64",
     registry,
     detail: true,
     listen: false,

@@ -60,6 +60,22 @@ export const tlbiNhVa = (asid: number, start: number, pages = 1, leaf = false): 
   pages,
   arg: leaf ? 1 : 0,
 });
+/** CMD_TLBI_S2_IPA: stage 2 of a guest, `pages` guest-physical pages from `start`. Leaves what was combined with stage 1 alone. */
+export const tlbiS2Ipa = (vmid: number, start: number, pages = 1): Command => ({
+  opcode: OPCODES.CMD_TLBI_S2_IPA,
+  id: vmid,
+  start,
+  pages,
+  arg: 0,
+});
+/** CMD_TLBI_NH_ALL: everything of stage 1 of a guest, and what was combined with it. */
+export const tlbiNhAll = (vmid: number): Command => ({
+  opcode: OPCODES.CMD_TLBI_NH_ALL,
+  id: vmid,
+  start: 0,
+  pages: Infinity,
+  arg: 0,
+});
 /** CMD_TLBI_NSNH_ALL. */
 export const tlbiNsnhAll = (): Command => ({
   opcode: OPCODES.CMD_TLBI_NSNH_ALL,

@@ -122,7 +122,7 @@ export class Iotlb {
     request.hold(this.inFlight, row);
     const walked = yield* next(request);
     if (walked <= 0) return walked;
-    return yield step("walk-insert", () => {
+    const inserted = yield step("walk-insert", () => {
       if (request.killed()) {
         request.end();
         this.#context.costs.count("killedWalks");
@@ -136,10 +136,13 @@ export class Iotlb {
         this.inFlight.found(row);
         return walked;
       }
-      // A translation request leaves the IOMMU here; a refused access faults here.
-      request.end();
+      // A translation request leaves this cache here; a refused access faults here.
+      if (ats) this.inFlight.end(row);
+      else request.end();
       return ats ? walked : F_PERMISSION;
     });
+    if (ats) request.letGo(this.inFlight, row);
+    return inserted;
   }
 
   #lookup(asidOf: () => number, policy: HitPolicy, { vpn, write, ats }: AccessRequest): Step {

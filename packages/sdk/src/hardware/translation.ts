@@ -33,6 +33,12 @@ export class AccessRequest {
     this.#held.push({ tracker, row });
   }
 
+  /** The stage that tracked this access in `row` has ended that in its step. */
+  letGo(tracker: InFlight, row: number): void {
+    const at = this.#held.findIndex((held) => held.tracker === tracker && held.row === row);
+    if (at >= 0) this.#held.splice(at, 1);
+  }
+
   /** True when an invalidation overtook the access. Inside steps. */
   killed(): boolean {
     return this.#held.some(({ tracker, row }) => tracker.isKilled(row));

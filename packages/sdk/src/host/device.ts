@@ -155,7 +155,7 @@ export class Device<D, O extends object> {
       walker,
       pages: this.#k.pages,
       decision: binding.decision ?? upgradeDecisionOf(this.definition, this.host, this.options),
-      declarations,
+      declarations: binding.declares ?? declarations,
     };
     this.#bound.push(bound);
     return bound;

@@ -1,31 +1,72 @@
-import { type Path, type Segment, step } from "@mmu-notifier/steps";
+import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
+import { PAGE_SIZE } from "@mmu-notifier/core";
+import {
+  call,
+  type Lock,
+  lockAt,
+  lockClass,
+  mutexLock,
+  mutexTrylock,
+  mutexUnlock,
+  type Path,
+  type Segment,
+  step,
+} from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
+import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
 import type { AccessRequest, TranslationStage } from "../hardware/translation.js";
 import type { TranslationResult } from "../hardware/translation-result.js";
+import { pageRange } from "../page-range.js";
 import { ShadowStage } from "./shadow-stage.js";
 
 const PFN = 1;
 const VPN = 1; // as a double: words 2 and 3
 const STRIDE = 4;
 
+/** Result of a pin that an unmap overtook: nothing is pinned, the device tries again. */
+const OVERTAKEN = 1;
+
+const COVER_MUTEX = lockClass("pinned pages", "mutex");
+
 /**
  * Pages that a driver has pinned for its device (FOLL_LONGTERM): they cannot move, and their content cannot be replaced by a copy, so no event
- * but UNMAP matters. After an unmap the frames stay the device's, but they are not the memory of that address any more: {@link forget}
- * them then, or the device goes on with pages of an old mapping.
+ * but UNMAP matters. After an unmap the frames stay the device's, but they are not the memory of that address any more: an interval
+ * notifier takes them out of the table, as hfi1's does. What was taken out stays pinned until {@link unpin}.
  *
  * @public
  */
 export class PinnedPages implements TranslationStage {
   readonly #stage: ShadowStage;
   readonly #context: BindingContext<unknown, unknown>;
-  /** One row a pin: a page that was forgotten while it is pinned is still to be unpinned. */
+  /** One row a pin, those of pages that are unmapped meanwhile too. */
   readonly #pins: Segment;
+  readonly #lock: Lock;
+  readonly #interval: number;
 
   constructor(context: BindingContext<unknown, unknown>) {
     this.#context = context;
     this.#stage = new ShadowStage(context, "pinned");
     this.#pins = context.memory.segment("pins", STRIDE, 4);
+    const words = context.memory.words("pinned", 2);
+    this.#lock = lockAt(COVER_MUTEX, words.segment, words.base);
+    this.#interval = context.intervals.create({
+      name: `${context.driver} ${context.name}`,
+      userLock: () => this.#lock,
+      invalidate: (interval, range, curSeq) => this.#invalidate(interval, range, curSeq),
+    });
+  }
+
+  /** Begins to hear of unmaps, of the whole address space: 0 or -errno. What a binding's `attach` does. */
+  insert(): Path<number> {
+    const pages = this.#context.geometry.bits.reduce((all, bits) => all * 2 ** bits, 1);
+    return this.#context.intervals.insert(this.#interval, 0, pages * PAGE_SIZE);
+  }
+
+  /** Hears of nothing any more, and unpins everything. */
+  *remove(): Path {
+    yield* this.#context.intervals.remove(this.#interval);
+    yield* this.unpin(0, Infinity);
   }
 
   translate(request: AccessRequest): Path<TranslationResult> {
@@ -37,18 +78,24 @@ export class PinnedPages implements TranslationStage {
     return this.#stage.peek(vpn);
   }
 
+  /** Pins the page that a device faulted on: for hardware that can wait, and drivers that register memory as it is used. */
+  strategy(): FaultStrategy {
+    return { name: "pin", handle: (fault) => call("pin on fault", this.#fault(fault)) };
+  }
+
   /**
-   * Pins pages [start, start + pages) and maps them. Sleeps; takes mmap_lock.
+   * Pins page `vpn` and maps it; a page that is pinned already is left as it is when it has the right, or pinned once more. Sleeps; takes mmap_lock.
    *
-   * @returns 0, or -errno with none of them pinned
+   * @returns 0, -errno, or 1 when the page was unmapped meanwhile: nothing is pinned then
    */
-  *pin(start: number, pages: number, write: boolean): Path<number> {
-    for (let vpn = start; vpn < start + pages; vpn++) {
-      const pfn = yield* this.#context.pages.pin(vpn, write);
-      if (pfn < 0) {
-        yield* this.unpin(start, vpn);
-        return pfn;
-      }
+  *pin(vpn: number, write: boolean): Path<number> {
+    const { intervals, pages } = this.#context;
+    const seq = yield* intervals.readBegin(this.#interval);
+    const pfn = yield* pages.pin(vpn, write);
+    if (pfn < 0) return pfn;
+    yield mutexLock(this.#lock);
+    const overtaken = yield* intervals.readRetry(this.#interval, seq);
+    if (overtaken === 0) {
       yield step("pinned: map", () => {
         const row = this.#pins.alloc();
         this.#pins.i32[row * STRIDE + PFN] = pfn;
@@ -57,17 +104,16 @@ export class PinnedPages implements TranslationStage {
         return 0;
       });
     }
-    return 0;
+    yield mutexUnlock(this.#lock);
+    if (overtaken !== 0) yield* pages.unpin(pfn);
+    return overtaken === 0 ? 0 : OVERTAKEN;
   }
 
-  /** The addresses of pages [start, end) mean something else now: no access finds the frames any more. Spins, never sleeps. */
-  forget(start: number, end: number): Path<number> {
-    return this.#stage.zap(start, end);
-  }
-
-  /** Unmaps and unpins pages [start, end), those that were forgotten before too. */
+  /** Unmaps and unpins pages [start, end), those that the address space does not have any more too. */
   *unpin(start: number, end: number): Path {
-    yield* this.forget(start, end);
+    yield mutexLock(this.#lock);
+    yield* this.#stage.zap(start, end);
+    yield mutexUnlock(this.#lock);
     for (;;) {
       const pfn = yield step("pinned: next pin", () => this.#take(start, end));
       if (pfn === 0) return;
@@ -79,9 +125,25 @@ export class PinnedPages implements TranslationStage {
     return this.#stage.entries();
   }
 
-  /** Pages that are pinned, forgotten or not. */
+  /** Pins that are held. */
   get count(): number {
     return this.#pins.live;
+  }
+
+  *#fault({ vpn, write }: DeviceFault): Path<number> {
+    return (yield* this.pin(vpn, write)) < 0 ? FAULT_ABORT : FAULT_RETRY;
+  }
+
+  *#invalidate(interval: number, range: MmuNotifierRange, curSeq: number): Path<boolean> {
+    if (range.event !== "MMU_NOTIFY_UNMAP" && range.event !== "MMU_NOTIFY_RELEASE") return true;
+    this.#context.costs.count("callbacks");
+    if (isBlockable(range)) yield mutexLock(this.#lock);
+    else if ((yield mutexTrylock(this.#lock)) === 0) return false;
+    yield* this.#context.intervals.setSeq(interval, curSeq);
+    const { start, end } = pageRange(range);
+    yield* this.#stage.zap(start, end);
+    yield mutexUnlock(this.#lock);
+    return true;
   }
 
   #take(start: number, end: number): number {

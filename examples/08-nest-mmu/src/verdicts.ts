@@ -1,0 +1,11 @@
+import { PluginRegistry } from "@mmu-notifier/machine";
+import { type Trial, type Variant, verdictsOf } from "@mmu-notifier/script";
+import driver from "./driver.js";
+
+/** The ways in which this example runs its driver. */
+export const VARIANTS: readonly Variant[] = [{ title: "arm64", driver: driver.name, options: "" }];
+
+/** What becomes of the driver on every kernel. */
+export function verdicts(variant: Variant): readonly Trial[] {
+  return verdictsOf(variant, PluginRegistry.withCore().add(driver, "examples/08-nest-mmu"));
+}
