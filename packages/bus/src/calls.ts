@@ -101,7 +101,8 @@ export class Calls implements Detours {
 
   *unwind(path: DeliveryPath, entered: number): Path {
     const main = path.main!;
-    yield* unwind(this.#list, this.#state.subscriptions, entered, path.slot - START_SLOT, main);
+    if (this.#state.rules.endsAfterRefusedStart === false) yield this.#list.unlock(entered);
+    else yield* unwind(this.#list, this.#state.subscriptions, entered, path.slot - START_SLOT, main);
     path.unclaimed ??= main.unclaimed;
     if (!main.blockable) path.ret = -EAGAIN;
     if (path.viaIntervals && this.#state.rules.undoIntervalsOnEagain === true) {

@@ -160,7 +160,7 @@ export class Registration {
 
   /** mmu_notifier_unregister(). */
   *unregister(subscription: number, mm: number): Path {
-    const { subscriptions, srcu, srcuLock, chains } = this.#state;
+    const { subscriptions, srcu, srcuLock, chains, rules } = this.#state;
     yield UNREGISTER_MIGHT_SLEEP;
     const hashed = yield step("mmu_notifier_unregister", () => {
       subscriptions.check(subscription);
@@ -175,16 +175,19 @@ export class Registration {
     });
     let unclaimed: Error | undefined;
     if (hashed !== 0) {
+      const unhashesFirst = rules.unregisterUnhashesFirst === true;
+      const unhash = step("hlist_del_init_rcu", () => {
+        subscriptions.unhash(subscriptions.of(mm), subscription);
+        return 0;
+      });
+      if (unhashesFirst) yield unhash;
       const entered = yield step("srcu_read_lock(mmu_notifier)", (task) => {
         const only = chains.empty.followedBy(chains.code(subscriptions.ops(subscription), subscription));
         return only.id * 2 + srcuLock.run(task);
       });
       unclaimed = yield* releaseOne(this.#delivery, entered, mm);
       yield this.#delivery.unlock(entered);
-      yield step("hlist_del_init_rcu", () => {
-        subscriptions.unhash(subscriptions.of(mm), subscription);
-        return 0;
-      });
+      if (!unhashesFirst) yield unhash;
     }
     yield* srcu.synchronize();
     yield step("mmdrop", () => {

@@ -21,4 +21,17 @@ export interface BusRules {
    * @defaultValue false
    */
   readonly undoIntervalsOnEagain?: boolean;
+  /**
+   * A refused non-blockable start is followed by an end for everybody who has one: since v5.12 (c2655835fd8c).
+   *
+   * @defaultValue true
+   */
+  readonly endsAfterRefusedStart?: boolean;
+  /**
+   * mmu_notifier_unregister() takes the subscription off the list before it calls release, so that an exit at the same time finds nobody to wait
+   * for: some kernels up to v3.10 (before d34883d4e35c).
+   *
+   * @defaultValue false
+   */
+  readonly unregisterUnhashesFirst?: boolean;
 }
