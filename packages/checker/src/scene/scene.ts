@@ -38,6 +38,7 @@ import {
 } from "@mmu-notifier/sdk";
 import { type Lock, lockAt, lockClass, type LockKind, Memory, type Path, type Step, step } from "@mmu-notifier/steps";
 import type { Iteration, Model, ProgressRule, TaskModel } from "../engine/model.js";
+import { Completion } from "./completion.js";
 import { Oracle } from "./oracle.js";
 
 /** A page that may be written and is. */
@@ -156,6 +157,11 @@ export class Scene {
     };
   }
 
+  /** Something that one task brings about and others wait for, as an edge of the wait-for graph. */
+  completion(name: string): Completion {
+    return new Completion(this.memory, name);
+  }
+
   /** A device of a definition, bound to `mm`; its hardware runs as tasks. */
   device<D, O extends object>(
     definition: SecondaryMmuDefinition<D, O>,
@@ -247,9 +253,16 @@ export class Scene {
   /**
    * One attempt of a device: translate, use, or have the fault handled.
    *
+   * @param saw told in the step of the use what the page holds
    * @returns {@link DONE}, {@link RETRY} or {@link ABORTED}
    */
-  *access(bound: BoundDevice, vpn: number, access: "read" | "write", value = 1): Path<number> {
+  *access(
+    bound: BoundDevice,
+    vpn: number,
+    access: "read" | "write",
+    value = 1,
+    saw?: (content: number) => void,
+  ): Path<number> {
     const { binding, context, mm } = bound;
     const write = access === "write";
     const request = new AccessRequest(vpn, write);
@@ -259,6 +272,7 @@ export class Scene {
       yield step(`${context.name} ${access}s page ${vpn}`, () => {
         request.end();
         this.#use(context.name, mm, vpn, leafPfn(leaf), write, value);
+        saw?.(this.k.pages.isLive(leafPfn(leaf)) ? this.k.pages.content(leafPfn(leaf)) : 0);
         return 0;
       });
       return DONE;
@@ -383,8 +397,12 @@ export class Scene {
     });
   }
 
-  /** After an invalidation of [vpn, vpn + pages): a cached translation in there that the page table no longer gives is MISSED-RANGE. */
-  expectDropped(vpn: number, pages = 1, mm = this.mm): Step {
+  /**
+   * After an invalidation of [vpn, vpn + pages): a cached translation in there that the page table no longer gives is MISSED-RANGE.
+   *
+   * @param about the object of the finding; without it the page
+   */
+  expectDropped(vpn: number, pages = 1, { mm = this.mm, about = "" } = {}): Step {
     return step("nothing stale is left in the range", () => {
       for (const { binding, context, mm: of } of this.devices) {
         if (of !== mm) continue;
@@ -396,7 +414,7 @@ export class Scene {
             const name = this.oracle.page(mm, page);
             this.oracle.record(
               "MISSED-RANGE",
-              name,
+              about || name,
               `${context.name} still translates ${name} after the invalidation that announced it`,
             );
           }

@@ -1,7 +1,9 @@
+import type { NotifierBus } from "@mmu-notifier/bus";
 import {
   type BindingContext,
   chain,
   defineSecondaryMmu,
+  F_TRANSLATION,
   FAULT_ABORT,
   FAULT_RETRY,
   type HitPolicy,
@@ -31,6 +33,8 @@ export interface IommuRules {
   readonly hitPolicy?: HitPolicy;
   /** Entries of the IOTLB. @defaultValue 4 */
   readonly ways?: number;
+  /** Told what the driver subscribed, for scenes that unregister it in a path. */
+  readonly connected?: (connection: Parameters<NotifierBus["subscriptionOf"]>[0]) => void;
   /** Something between IOTLB and page table: a switch of tables, a PASID table. */
   readonly gate?: (context: BindingContext<undefined, Record<string, never>>) => IommuGate;
 }
@@ -39,6 +43,20 @@ export interface IommuRules {
 interface IommuGate extends TranslationStage {
   /** Runs for each notification that is heard, in place of dropping its range. */
   notified(notification: MmuNotification, tlb: Iotlb): Path;
+}
+
+/** Lets walks begin while `on`; they fault otherwise. */
+export function contextEntry(on: () => boolean, label = "context entry"): TranslationStage {
+  return {
+    *translate(request, next) {
+      const goesOn = yield step(label, () => {
+        if (on()) return 1;
+        request.end();
+        return 0;
+      });
+      return goesOn === 0 ? F_TRANSLATION : yield* next(request);
+    },
+  };
 }
 
 /** Every page of the address space. */
@@ -50,6 +68,7 @@ const TAG = 1;
  * command queue does not matter.
  */
 export function iommu({
+  connected,
   hears,
   ignores,
   drops,
@@ -73,18 +92,32 @@ export function iommu({
       const tlb = iotlb(context, { sets: 1, ways, hitPolicy });
       const stage = tlb.stage(() => TAG, walker);
       const gated = gate?.(context);
+      const released = context.memory.words("released", 2);
+      const entry = contextEntry(() => released.get(0) === 0);
       const drop = function* (notification: MmuNotification): Path {
         const range = notification.phase === "release" ? EVERYTHING : pageRange(notification);
         const { start, end } = drops?.(range) ?? range;
+        if (notification.phase === "release")
+          yield step("context entry: off", () => {
+            released.set(0, 1);
+            return 0;
+          });
         yield step(`iotlb: drop pages ${start} to ${end - 1}`, () => tlb.invalidateRange(TAG, start, end));
         yield spinUntil("iotlb: accesses are through", () => tlb.drained);
       };
+      const connection = notifications.pipe(phases(...hears)).subscribe((notification: MmuNotification) => {
+        if (ignores?.(notification) === true) return;
+        notification.waitUntil(gated === undefined ? drop : (n) => gated.notified(n, tlb));
+      });
+      connected?.(connection);
       return {
-        translation: gated === undefined ? chain(stage, walker) : chain(stage, gated, walker),
-        connection: notifications.pipe(phases(...hears)).subscribe((notification: MmuNotification) => {
-          if (ignores?.(notification) === true) return;
-          notification.waitUntil(gated === undefined ? drop : (n) => gated.notified(n, tlb));
-        }),
+        translation: chain(
+          stage,
+          ...(gated === undefined ? [] : [gated]),
+          ...(hears.includes("release") ? [entry] : []),
+          walker,
+        ),
+        connection,
         fault: {
           name: "page request",
           *handle({ vpn, write }) {

@@ -27,3 +27,18 @@ export function* unmapPage(
   yield* scene.end(range);
   yield scene.returns(call, vpn, 1, mm);
 }
+
+/** Migration or copy-on-write of one page, as mainline does it: the same content in another frame. */
+export function* replacePage(scene: Scene, vpn: number): Path {
+  const range = scene.range(vpn);
+  yield* scene.start(range);
+  yield spinLock(scene.ptl(vpn));
+  const old = yield scene.clear(vpn);
+  yield* scene.flush(vpn);
+  const copy = yield scene.alloc();
+  yield scene.copy(old, copy);
+  yield scene.set(vpn, copy);
+  yield spinUnlock(scene.ptl(vpn));
+  yield scene.free(old);
+  yield* scene.end(range);
+}

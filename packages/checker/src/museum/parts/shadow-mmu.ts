@@ -1,5 +1,5 @@
 import { NOTIFICATION_PHASES } from "@mmu-notifier/bus";
-import type { Lock } from "@mmu-notifier/steps";
+import type { Lock, Step } from "@mmu-notifier/steps";
 import {
   type AccessRequest,
   type BindingContext,
@@ -35,7 +35,15 @@ export type RetryCounters = Pick<InvalidateCounters, "mmuLock" | "seq" | "inProg
   begin(ranges: readonly GfnRange[]): void;
   end(): void;
   retry(seq: number, gfn: number): boolean;
-};
+} & Partial<Pick<InvalidateCounters, "mnActive" | "freeze" | "thaw">>;
+
+/** See {@link ShadowRules.slot}. */
+interface SlotRules {
+  /** The slot is there; in steps. */
+  exists(): boolean;
+  /** Counts notifier calls between start and end, so that the slot can wait for none. */
+  readonly freezes: boolean;
+}
 
 /** What a driver with a table of its own does differently. */
 export interface ShadowRules {
@@ -47,6 +55,8 @@ export interface ShadowRules {
   readonly counters?: (context: BindingContext<ShadowMmu, Record<string, never>>) => RetryCounters;
   /** Notifications that it lets pass, in start and end alike. May look at event and owner only. */
   readonly ignores?: (notification: MmuNotification) => boolean;
+  /** The device's memory is a slot that may come and go: start and end do nothing while it is not there. */
+  readonly slot?: SlotRules;
   /** Work in place of zapping, for starts of some events; the matching ends are ignored. */
   readonly answers?: (mmu: ShadowMmu, notification: MmuNotification) => Path | undefined;
   /** Work for further notifications, by phase. */
@@ -54,6 +64,8 @@ export interface ShadowRules {
 }
 
 const TAG = 0;
+/** Result of sampling: an invalidation of the page is under way. */
+const BUSY = -1;
 
 /** The table, its lock and its users, for scenes that look inside. */
 export class ShadowMmu {
@@ -83,7 +95,7 @@ export class ShadowMmu {
 
 /** A driver in the manner of KVM: a page table of its own, filled by faults, kept true by start and end. */
 export function shadowMmu(rules: ShadowRules = {}): SecondaryMmuDefinition<ShadowMmu> {
-  const { retryCheck = true, samples = "before-lookup", answers, ignores, also = {} } = rules;
+  const { retryCheck = true, samples = "before-lookup", answers, ignores, slot, also = {} } = rules;
   const hears = ["start", "end", ...NOTIFICATION_PHASES.filter((phase) => also[phase] !== undefined)] as const;
   return defineSecondaryMmu<ShadowMmu>({
     name: "shadow-mmu",
@@ -102,7 +114,9 @@ export function shadowMmu(rules: ShadowRules = {}): SecondaryMmuDefinition<Shado
       const { inFlight, table } = mmu;
       const counters = rules.counters?.(context) ?? new InvalidateCounters(context, { seqBits: 2 });
       mmu.counters = counters;
-      const sample = step("sample mmu_invalidate_seq", () => counters.seq);
+      // As KVM does: no lookup, and no fight for the lock, while the page is being invalidated.
+      const sample = (vpn: number): Step =>
+        step("sample mmu_invalidate_seq", () => (counters.retry(counters.seq, vpn) ? BUSY : counters.seq));
       const leafOf = (vpn: number): number => {
         const spte = table.get(vpn);
         if ((spte & SPTE_PRESENT) === 0) return F_TRANSLATION;
@@ -137,22 +151,37 @@ export function shadowMmu(rules: ShadowRules = {}): SecondaryMmuDefinition<Shado
           if (ignores?.(notification) === true) return;
           notification.waitUntil(function* () {
             const range = pageRange(notification);
-            yield spinLock(counters.mmuLock);
-            if (phase === "start") yield* mmu.zap(range.start, range.end, () => counters.begin([range]));
-            else
-              yield step("mmu_invalidate_seq++", () => {
-                counters.end();
+            const covered =
+              slot === undefined
+                ? 1
+                : yield step("memslots of the range", () => {
+                    if (slot.freezes && phase === "start") counters.freeze?.();
+                    return slot.exists() ? 1 : 0;
+                  });
+            if (covered !== 0) {
+              yield spinLock(counters.mmuLock);
+              if (phase === "start") yield* mmu.zap(range.start, range.end, () => counters.begin([range]));
+              else
+                yield step("mmu_invalidate_seq++", () => {
+                  counters.end();
+                  return 0;
+                });
+              yield spinUnlock(counters.mmuLock);
+            }
+            if (slot?.freezes === true && phase === "end")
+              yield step("mn_active_invalidate_count--", () => {
+                counters.thaw?.();
                 return 0;
               });
-            yield spinUnlock(counters.mmuLock);
           });
         }),
         fault: {
           name: "software",
           *handle({ vpn, write }) {
-            const early = samples === "before-lookup" && retryCheck ? yield sample : 0;
+            const early = samples === "before-lookup" && retryCheck ? yield sample(vpn) : 0;
+            if (early === BUSY) return FAULT_RETRY;
             const found = yield* faults.getUserPages(vpn, { write });
-            const seq = samples === "after-lookup" ? yield sample : early;
+            const seq = samples === "after-lookup" ? yield sample(vpn) : early;
             yield spinLock(counters.mmuLock);
             const done = yield step(`install spte ${vpn}`, () => {
               if (found < 0) return FAULT_ABORT;
