@@ -9,6 +9,7 @@ import { PG_ANON, PG_LOCKED, PG_SWAPCACHE } from "../page.js";
 import { removeMigrationPtes } from "../rmap/remove-migration.js";
 import { tryToMigrate } from "../rmap/try-to-migrate.js";
 import { folioMapcount, tryToUnmap } from "../rmap/try-to-unmap.js";
+import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
 
 /**
  * split_folio(): makes single pages of a large folio. Its mappings wait as migration entries meanwhile; a file's are dropped.
@@ -57,6 +58,15 @@ function expected(k: Kernel, head: number, pages: number): number {
   return 1 + (cached ? pages : 0);
 }
 
+/** unmap_folio(): the flushes are put off and done together since v6.12. */
+function* unmapFolio(k: Kernel, cpu: number, head: number, anon: boolean): Path {
+  const batch = new TlbUnmapBatch();
+  const flags = { splitHugePmd: true, locking: "held", ...(since(k.profile, 6, 12) ? { batch } : {}) } as const;
+  if (anon) yield* tryToMigrate(k, cpu, head, flags);
+  else yield* tryToUnmap(k, cpu, head, { ...flags, ignoreMlock: true });
+  yield* tryToUnmapFlush(k, cpu, batch);
+}
+
 function* unmapAndSplit(
   k: Kernel,
   cpu: number,
@@ -69,8 +79,7 @@ function* unmapAndSplit(
     k.pages.refcount(head) === folioMapcount(k, head) + expected(k, head, pages) ? 1 : 0,
   );
   if (can === 0) return -EAGAIN;
-  if (anon) yield* tryToMigrate(k, cpu, head, { splitHugePmd: true, locking: "held" });
-  else yield* tryToUnmap(k, cpu, head, { splitHugePmd: true, ignoreMlock: true, locking: "held" });
+  yield* unmapFolio(k, cpu, head, anon);
   const frozen = yield step("folio_ref_freeze", () => {
     if (k.pages.refcount(head) !== expected(k, head, pages)) return 0;
     const slot = k.pages.test(head, PG_SWAPCACHE) ? pageSlot(k, head) : 0;

@@ -32,7 +32,7 @@ import {
   swpType,
 } from "../pte.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
-import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
+import { flushAfterSplit, flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { contpteTryUnfold } from "../tlb/contpte.js";
 import { pmdpInvalidate, ptepGetAndClear, setPteAt } from "../tlb/ptep.js";
 import { freeNonPresent } from "../unmap/free-entry.js";
@@ -174,6 +174,7 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
         return 0;
       });
       yield spinLock(ptl);
+      yield* flushAfterSplit(k, cpu, mm);
       if (failed === 0) at = vpn;
       continue;
     }

@@ -13,7 +13,7 @@ import { folioMapcount } from "../rmap/try-to-unmap.js";
 import { contpteTryFold, contpteTryUnfold } from "../tlb/contpte.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { pmdpInvalidate, ptepGetAndClear, ptepTestAndClearYoung, setPteAt } from "../tlb/ptep.js";
-import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
+import { flushAfterSplit, flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../vma.js";
 import { reclaimPages } from "./shrink-folio-list.js";
@@ -152,6 +152,7 @@ function* pteRange(
         yield unlockPtl(k, first);
         const error = yield* splitAndPut(k, cpu, folio);
         yield lockPtl(k, first);
+        yield* flushAfterSplit(k, cpu, mm);
         if (error === 0) at = vpn;
         continue;
       }

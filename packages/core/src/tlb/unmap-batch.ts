@@ -106,3 +106,8 @@ export function* flushTlbBatchedPending(k: Kernel, cpu: number, mm: number): Pat
     return 0;
   });
 }
+
+/** The same after a walker of madvise() has dropped the PTL to split a folio, which puts flushes off: since v6.12.y. */
+export function* flushAfterSplit(k: Kernel, cpu: number, mm: number): Path {
+  if (since(k.profile, 6, 12)) yield* flushTlbBatchedPending(k, cpu, mm);
+}
