@@ -113,21 +113,18 @@ function* foldedSetAccessFlags(
     const before = k.tables.get(ptep);
     if (!pteValidCont(before) || k.tables.levelOf(ptep) !== PTE_LEVEL) return NOT_FOLDED;
     const unfolds = changesWrite(before, entry);
+    if (k.observed) {
+      const told = { kind: "set-access-flags", mm, after: entry, dirty, changed: true } as const;
+      k.emit({ ...told, fn: "contpte_ptep_set_access_flags", vpn, before });
+      // Each entry of the block is compared with that of the fault, whose frame is another one and which has no hint.
+      for (let i = 0; !unfolds && i < CONT_PTES; i++) {
+        for (const fn of functionNames(k, PTE_LEVEL, {}))
+          k.emit({ ...told, fn, vpn: start + i, before: k.tables.get(ptep - (vpn - start) + i) });
+      }
+    }
     const changed = unfolds || contpteSetAccessFlags(k, vpn, ptep, entry) !== 0;
     const gained = !unfolds && gainedWrite(k, before, k.tables.get(ptep));
-    if (k.observed) {
-      k.emit({
-        kind: "set-access-flags",
-        fn: "contpte_ptep_set_access_flags",
-        mm,
-        vpn,
-        before,
-        after: entry,
-        dirty,
-        changed,
-      });
-      if (gained) k.emit({ kind: "upgrade", mm, vpn: start, pages: CONT_PTES, site });
-    }
+    if (gained && k.observed) k.emit({ kind: "upgrade", mm, vpn: start, pages: CONT_PTES, site });
     if (unfolds) return UNFOLD;
     return (changed ? SAF_CHANGED : 0) | (gained ? SAF_GAINED : 0);
   });
