@@ -17,7 +17,8 @@ import {
   SWP_MARKER_UFFD_WP,
   swpType,
 } from "../pte.js";
-import { contpteTryUnfold } from "../tlb/contpte.js";
+import { folioPteBatch, takeRun } from "../protect/change-run.js";
+import { contpteTryUnfold, contpteTryUnfoldPartial, pteValidCont, setPtes } from "../tlb/contpte.js";
 import { flushPmdTlbRange, flushTlbRange } from "../tlb/flush.js";
 import { flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { VM_HUGETLB } from "../vma.js";
@@ -207,6 +208,19 @@ function movedEntry({ k, clearUffdWp }: Move, pte: Pte): Pte {
   return tracked ? entry | PTE_SOFT_DIRTY : entry;
 }
 
+/** mremap_folio_pte_batch(): entries of one folio that move together (since v6.17), if the first is part of a folded block. Inside a step. */
+function foldedRun(k: Kernel, ptep: Ptep, most: number): number {
+  return since(k.profile, 6, 17) && pteValidCont(k.tables.get(ptep)) ? folioPteBatch(k, ptep, most) : 1;
+}
+
+/** get_and_clear_full_ptes() and set_ptes(): only blocks that do not move whole are unfolded. */
+function* moveRun(move: Move, oldAt: number, oldp: Ptep, newAt: number, newp: Ptep, run: number): Path {
+  const { k, cpu, mm } = move;
+  yield* contpteTryUnfoldPartial(k, cpu, mm, oldAt, oldp, run);
+  const entry = yield step("get_and_clear_full_ptes", () => movedEntry(move, takeRun(k, oldp, run)));
+  yield* setPtes(k, cpu, mm, newAt, newp, entry, run);
+}
+
 /** move_ptes(): entry by entry, flushed before the locks are dropped if any was present. */
 function* movePtes(move: Move, oldAt: number, newAt: number, extent: number): Path {
   const { k, cpu, mm, needRmapLocks, clearUffdWp } = move;
@@ -227,6 +241,13 @@ function* movePtes(move: Move, oldAt: number, newAt: number, extent: number): Pa
         return NONE_LEFT;
       });
       if (next === NONE_LEFT) break;
+      const run = yield step("mremap_folio_pte_batch", () => foldedRun(k, oldp + next, extent - next));
+      if (run > 1) {
+        yield* moveRun(move, oldAt + next, oldp + next, newAt + next, newp + next, run);
+        present = true;
+        i = next + run;
+        continue;
+      }
       yield* contpteTryUnfold(k, cpu, mm, oldAt + next, oldp + next);
       const pte = yield step("ptep_get_and_clear, set_pte_at", () => {
         const entry = k.tables.get(oldp + next);

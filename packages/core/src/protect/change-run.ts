@@ -37,6 +37,18 @@ export function folioPteBatch(k: Kernel, ptep: Ptep, most: number): number {
   return run;
 }
 
+/** get_and_clear_full_ptes(): clears `run` entries and returns the first, young and dirty if any of them was. Inside a step. */
+export function takeRun(k: Kernel, ptep: Ptep, run: number): Pte {
+  let pte = k.tables.get(ptep) & ~PTE_CONT;
+  for (let i = 0; i < run; i++) {
+    const entry = k.tables.get(ptep + i);
+    if (k.pte.dirty(entry)) pte = k.pte.mkdirty(pte);
+    if (pteYoung(entry)) pte |= PTE_AF;
+    k.tables.set(ptep + i, 0);
+  }
+  return pte;
+}
+
 /** modify_prot_start_ptes() and its commit: a whole run, young and dirty if any of it was. */
 export function* changeRun(
   k: Kernel,
@@ -49,16 +61,7 @@ export function* changeRun(
 ): Path {
   const { mm } = tlb;
   yield* contpteTryUnfoldPartial(k, cpu, mm, vpn, ptep, run);
-  const before = yield step("modify_prot_start_ptes", () => {
-    let pte = k.tables.get(ptep) & ~PTE_CONT;
-    for (let i = 0; i < run; i++) {
-      const entry = k.tables.get(ptep + i);
-      if (k.pte.dirty(entry)) pte = k.pte.mkdirty(pte);
-      if (pteYoung(entry)) pte |= PTE_AF;
-      k.tables.set(ptep + i, 0);
-    }
-    return pte;
-  });
+  const before = yield step("modify_prot_start_ptes", () => takeRun(k, ptep, run));
   const plain = yield step("pte_modify", () => modifiedEntry(k, before, change));
   for (let i = 0; i < run;) {
     const first = i;
