@@ -77,6 +77,8 @@ export interface KernelProfile {
   readonly arm64UffdWp: "ignored" | "refused" | "works";
   /** Event of write-protecting a DAX page for writeback: CLEAR up to v5.10, PROTECTION_PAGE since. */
   readonly daxWriteProtectEvent: "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE";
+  /** filemap_map_pages() maps a large folio as far as VMA and page table reach, beyond the window around the fault: v6.18, no longer in v7.3. */
+  readonly faultAroundMapsFolios: boolean;
   /** A read fault of a DAX file marks its entry dirty as well, so that the next fsync visits it: dax_insert_entry() of v6.0 and v6.1. */
   readonly daxReadDirties: boolean;
   /** Pages of DAX files are counted like others and their entries are not special, insert_page() instead of insert_pfn(): since v6.15. */

@@ -1,10 +1,10 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
-import { since } from "../kernel-profile.js";
 import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD, PG_UPTODATE } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import { folioAddRmap } from "../rmap/rmap.js";
+import { storePtes } from "../tlb/contpte.js";
 import { VM_UFFD_MINOR, VM_UFFD_WP } from "../vma.js";
 import { finishEntry } from "./finish-fault.js";
 import { mapPmd } from "../huge/file-huge-map.js";
@@ -43,11 +43,7 @@ function* faultAround(k: Kernel, vmf: VmFault): Path<number> {
 
 /** Calls `visit` for each page of the window that is cached and may be mapped, until it returns true; whether it did. */
 function eachUsable(k: Kernel, vmf: VmFault, visit: (vpn: number, page: number) => boolean): boolean {
-  const window = Math.min(k.config.faultAroundPages, k.tables.hugePages);
-  const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
-  const from = Math.max(vmf.vpn - (vmf.vpn % window), k.vmas.start(vmf.vma));
-  // Where the VMA begins inside the window, the window reaches as much further up.
-  const to = Math.min(from + window, table + k.tables.hugePages, k.vmas.end(vmf.vma));
+  const [from, to] = windowOf(k, vmf);
   const inode = k.files.inode(k.vmas.file(vmf.vma));
   const size = k.files.size(inode);
   for (let vpn = from; vpn < to; vpn++) {
@@ -59,6 +55,15 @@ function eachUsable(k: Kernel, vmf: VmFault, visit: (vpn: number, page: number) 
   return false;
 }
 
+/** The pages around the fault that are mapped if they are cached. */
+function windowOf(k: Kernel, vmf: VmFault): readonly [number, number] {
+  const window = Math.min(k.config.faultAroundPages, k.tables.hugePages);
+  const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
+  const from = Math.max(vmf.vpn - (vmf.vpn % window), k.vmas.start(vmf.vma));
+  // Where the VMA begins inside the window, the window reaches as much further up.
+  return [from, Math.min(from + window, table + k.tables.hugePages, k.vmas.end(vmf.vma))];
+}
+
 function firstUsable(k: Kernel, vmf: VmFault): boolean {
   return eachUsable(k, vmf, () => true);
 }
@@ -66,31 +71,54 @@ function firstUsable(k: Kernel, vmf: VmFault): boolean {
 function mapWindow(k: Kernel, vmf: VmFault): number {
   if (k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn) !== vmf.ptep) return 0;
   let result = 0;
+  let done = 0;
   eachUsable(k, vmf, (vpn, page) => {
-    const [from, to] = since(k.profile, 6, 18) ? folioExtent(k, vmf, vpn, page) : [vpn, vpn + 1];
-    for (let at = from; at < to; at++) {
-      if (mapOne(k, vmf, at, page + (at - vpn)) && at === vmf.vpn) result = VM_FAULT_NOPAGE;
-    }
+    if (vpn < done) return false;
+    const [from, to] = folioExtent(k, vmf, vpn, page);
+    if (mapFolioRange(k, vmf, page + (from - vpn), from, to)) result = VM_FAULT_NOPAGE;
+    done = to;
     return false;
   });
   return result;
 }
 
-/** Pages that the folio of `page` covers, within VMA and page table: since v6.18 a large folio is mapped beyond the window. */
+/**
+ * Pages of the folio of `page` that are mapped together, within VMA and page table: those of the window, or in some kernels all of a
+ * large folio.
+ */
 function folioExtent(k: Kernel, vmf: VmFault, vpn: number, page: number): readonly [number, number] {
   const head = k.pages.head(page);
   const first = vpn - (page - head);
+  const last = first + k.pages.pages(head);
+  if (!k.profile.faultAroundMapsFolios) return [vpn, Math.min(last, windowOf(k, vmf)[1])];
   const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
   const from = Math.max(first, table, k.vmas.start(vmf.vma));
-  const to = Math.min(first + k.pages.pages(head), table + k.tables.hugePages, k.vmas.end(vmf.vma));
-  return [from, to];
+  return [from, Math.min(last, table + k.tables.hugePages, k.vmas.end(vmf.vma))];
 }
 
-function mapOne(k: Kernel, vmf: VmFault, vpn: number, page: number): boolean {
-  const ptep = vmf.ptep + (vpn - vmf.vpn);
-  if (k.tables.get(ptep) !== 0) return false;
-  k.tables.set(ptep, finishEntry(k, vmf, page, vpn !== vmf.vpn));
-  k.pages.get(page);
-  folioAddRmap(k, page);
-  return true;
+/** filemap_map_folio_range(): runs of pages that find no entry and are not broken. True when the fault's own page was among them. */
+function mapFolioRange(k: Kernel, vmf: VmFault, page: number, from: number, to: number): boolean {
+  let faulted = false;
+  for (let at = from; at < to;) {
+    const first = at;
+    while (at < to && usable(k, vmf, page + (at - from), at)) at++;
+    if (at > first) {
+      const own = vmf.vpn >= first && vmf.vpn < at;
+      setPteRange(k, vmf, page + (first - from), first, at - first, own);
+      faulted ||= own;
+    }
+    at++;
+  }
+  return faulted;
+}
+
+function usable(k: Kernel, vmf: VmFault, page: number, vpn: number): boolean {
+  return (k.pages.flags(page) & PG_HWPOISON) === 0 && k.tables.get(vmf.ptep + (vpn - vmf.vpn)) === 0;
+}
+
+/** set_pte_range(). */
+function setPteRange(k: Kernel, vmf: VmFault, page: number, vpn: number, pages: number, own: boolean): void {
+  storePtes(k, vpn, vmf.ptep + (vpn - vmf.vpn), finishEntry(k, vmf, page, !own), pages);
+  k.pages.get(page, pages);
+  for (let i = 0; i < pages; i++) folioAddRmap(k, page + i);
 }

@@ -30,6 +30,7 @@ const v5_10: KernelProfile = {
   uffdUnregisterResolves: false,
   arm64UffdWp: "ignored",
   daxWriteProtectEvent: "MMU_NOTIFY_CLEAR",
+  faultAroundMapsFolios: false,
   daxReadDirties: false,
   daxPagesAreNormal: false,
   thpSwapsWhole: false,
@@ -138,6 +139,7 @@ const v6_18: KernelProfile = {
   arm64HugetlbClearFlushSpan: "entry",
   x86HookRange: "asked",
   mprotectBatches: true,
+  faultAroundMapsFolios: true,
   daxPagesAreNormal: true,
 };
 
@@ -151,6 +153,7 @@ const v7_3: KernelProfile = {
   oomReapEvent: "MMU_NOTIFY_CLEAR",
   procMemForces: false,
   thpSwapsWhole: true,
+  faultAroundMapsFolios: false,
 };
 
 /**

@@ -137,20 +137,20 @@ export function foldFresh(k: Kernel, pte: Pte): Pte {
 
 function storeRun(k: Kernel, vpn: number, ptep: Ptep, pte: Pte, pages: number): Step {
   return step(pages === 1 ? `set_pte_at ${vpn}` : `set_ptes ${vpn}+${pages}`, () => {
-    const plain = pte & ~PTE_CONT;
-    for (let i = 0; i < pages; i++) {
-      const block = i - ((vpn + i) % CONT_PTES);
-      const folds =
-        hasContpte(k) &&
-        pages > 1 &&
-        block >= 0 &&
-        block + CONT_PTES <= pages &&
-        (ptePfn(plain) + block) % CONT_PTES === 0 &&
-        (plain & PTE_VALID) !== 0;
-      k.tables.set(ptep + i, (plain + i * ONE_PAGE) | (folds ? PTE_CONT : 0));
-    }
+    storePtes(k, vpn, ptep, pte, pages);
     return 0;
   });
+}
+
+/** set_ptes() where nothing was: whole aligned blocks get the contiguous hint. To be called inside a step. */
+export function storePtes(k: Kernel, vpn: number, ptep: Ptep, pte: Pte, pages: number): void {
+  const plain = pte & ~PTE_CONT;
+  const mayFold = pages > 1 && (plain & PTE_VALID) !== 0 && hasContpte(k);
+  for (let i = 0; i < pages; i++) {
+    const block = i - ((vpn + i) % CONT_PTES);
+    const folds = mayFold && block >= 0 && block + CONT_PTES <= pages && (ptePfn(plain) + block) % CONT_PTES === 0;
+    k.tables.set(ptep + i, (plain + i * ONE_PAGE) | (folds ? PTE_CONT : 0));
+  }
 }
 
 /**
