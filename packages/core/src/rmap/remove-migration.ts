@@ -13,6 +13,7 @@ import {
   PTE_UFFD_WP,
   pteMkhuge,
   pteMkold,
+  pteClearSoftDirty,
   pteMksoftDirty,
   pteMkspecial,
   pteMkuffdWp,
@@ -101,6 +102,8 @@ function presentEntry(k: Kernel, vma: number, old: Pte, pfn: number, huge: boole
   let pte = (old & SWP_MIGRATION_YOUNG) !== 0 ? pteMkyoung(fresh) : pteMkold(fresh);
   if ((old & SWP_MIGRATION_DIRTY) !== 0 && k.pages.test(pfn, PG_DIRTY)) pte = k.pte.mkdirty(pte);
   if ((old & PTE_SOFT_DIRTY) !== 0) pte = pteMksoftDirty(pte);
+  // pte_mkdirty() has set it as well on x86; that stayed before.
+  else if (!huge && since(k.profile, 6, 12)) pte = pteClearSoftDirty(pte);
   if (type === SWP_MIGRATION_WRITE)
     pte = since(k.profile, 6, 1) ? k.pte.mkwrite(pte) : k.pte.maybeMkwrite(pte, k.vmas.flags(vma));
   if ((old & PTE_UFFD_WP) !== 0) pte = pteMkuffdWp(k.pte.wrprotect(pte));
@@ -118,6 +121,7 @@ function mapsZero(k: Kernel, vma: number, pfn: number): boolean {
 }
 
 function zeroEntry(k: Kernel, vma: number, old: Pte): Pte {
-  const zero = pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProtOf(k, vma)));
+  let zero = pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProtOf(k, vma)));
+  if ((old & PTE_SOFT_DIRTY) !== 0) zero = pteMksoftDirty(zero);
   return (old & PTE_UFFD_WP) !== 0 ? pteMkuffdWp(zero) : zero;
 }

@@ -117,7 +117,8 @@ function* foldedSetAccessFlags(
       const told = { kind: "set-access-flags", mm, after: entry, dirty, changed: true } as const;
       k.emit({ ...told, fn: "contpte_ptep_set_access_flags", vpn, before });
       // Each entry of the block is compared with that of the fault, whose frame is another one and which has no hint.
-      for (let i = 0; !unfolds && i < CONT_PTES; i++) {
+      const entries = unfolds ? 0 : CONT_PTES;
+      for (let i = 0; i < entries; i++) {
         for (const fn of functionNames(k, PTE_LEVEL, {}))
           k.emit({ ...told, fn, vpn: start + i, before: k.tables.get(ptep - (vpn - start) + i) });
       }
