@@ -4,7 +4,10 @@ export type { Divergence } from "./divergence.js";
 export type { FieldDiff } from "./field-diff.js";
 
 // Asking this machine's kernel
-export { Oracle, type OracleMachine, type OracleOptions, type OracleReport } from "./oracle/oracle.js";
+export { kindOf, Oracle, type OracleMachine, type OracleOptions, type OracleReport } from "./oracle/oracle.js";
+export type { Verdict } from "./oracle/judge.js";
+export { type FuzzedScript, fuzzProfiles, fuzzScript } from "./oracle/fuzz/generate.js";
+export { shrink, type Shrinkable } from "./oracle/fuzz/shrink.js";
 export { buildInterpreter } from "./oracle/build-interpreter.js";
 export { type EncodedScript, encodeScript } from "./oracle/encode-script.js";
 export { type KernelRun, kernelRun } from "./oracle/kernel-run.js";

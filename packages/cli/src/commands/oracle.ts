@@ -1,9 +1,20 @@
+import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import { Oracle, OracleError, type OracleOptions, type OracleReport } from "@mmu-notifier/conformance";
+import {
+  fuzzProfiles,
+  fuzzScript,
+  kindOf,
+  Oracle,
+  OracleError,
+  type OracleOptions,
+  type OracleReport,
+  type Verdict,
+} from "@mmu-notifier/conformance";
 import { parseScripts, type Script } from "@mmu-notifier/script";
+import { didYouMean } from "@mmu-notifier/steps";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
-import { renderSet } from "../output/conformance.js";
+import { corpusLines, renderFind, renderOracle, summarizeOracle } from "../output/oracle.js";
 import { progress } from "../output/progress.js";
 import { readScriptFile } from "../read-script-file.js";
 import { shippedRegistry } from "../registry.js";
@@ -14,6 +25,16 @@ interface OracleFlags {
   readonly json?: boolean;
   readonly show: string;
   readonly script?: string;
+  readonly fuzz?: string;
+  readonly seed: string;
+  readonly profile?: string;
+  readonly out?: string;
+}
+
+/** Scripts that are compared together. */
+interface ScriptSet {
+  readonly name: string;
+  readonly scripts: readonly Script[];
 }
 
 /** What shells report for a program that a signal ended. */
@@ -26,14 +47,34 @@ function count(option: string, text: string): number {
   throw new UsageError(`--${option} ${text}: expected a number, 0 or more`, { [option]: text });
 }
 
-function scriptsOf(file: string, { script }: OracleFlags): readonly Script[] {
+function scriptsOf(file: string, { script }: OracleFlags): ScriptSet {
   const all = parseScripts(readScriptFile(file), { file: file === "-" ? "stdin" : file });
   const scripts = script === undefined ? all : all.filter(({ name }) => name === script);
-  if (scripts.length > 0) return scripts;
+  if (scripts.length > 0) return { name: file, scripts };
   const what = script === undefined ? "a script" : `a script ${JSON.stringify(script)}`;
   throw new UsageError(`expected ${what} in ${file}, found none; \`mmun list ops\` lists what a script can do`, {
     file,
   });
+}
+
+function fuzzed({ fuzz, seed, profile, script }: OracleFlags): ScriptSet {
+  if (profile !== undefined && !fuzzProfiles.includes(profile)) {
+    const hint = didYouMean(profile, fuzzProfiles);
+    throw new UsageError(
+      `--profile ${profile}: there is no such profile.${hint} There are ${fuzzProfiles.join(", ")}`,
+      {
+        profile,
+      },
+    );
+  }
+  const number = count("seed", seed);
+  const only = profile === undefined ? fuzzProfiles : [profile];
+  const all = Array.from({ length: count("fuzz", fuzz!) }, (_, index) => fuzzScript(number, index, only).script);
+  const scripts = script === undefined ? all : all.filter(({ name }) => name === script);
+  if (scripts.length > 0) return { name: `fuzz, seed ${seed}`, scripts };
+  throw new UsageError(
+    `--fuzz ${fuzz!}: expected at least one script${script === undefined ? "" : ` named ${script}`}`,
+  );
 }
 
 /** Runs with a signal that an interrupt from outside raises; the machine is put back before this process ends. */
@@ -48,51 +89,86 @@ async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Prom
   }
 }
 
-async function compareFile(
-  file: string,
+/** How a set compares, and the first difference of each kind in a script that is as small as it gets. */
+interface Comparison {
+  readonly report: OracleReport;
+  readonly finds: readonly Verdict[];
+}
+
+async function compare(
+  { scripts }: ScriptSet,
   flags: OracleFlags,
   context: Context,
   signal: AbortSignal,
-): Promise<OracleReport> {
-  const scripts = scriptsOf(file, flags);
+): Promise<Comparison> {
   const bar = progress(context, scripts.length, flags.json !== true);
+  const show = count("show", flags.show);
+  const shrinks = flags.fuzz !== undefined;
+  const different = new Map<string, Verdict>();
   const options: OracleOptions = {
     registry: await shippedRegistry(),
-    keep: count("show", flags.show),
+    keep: shrinks ? 0 : show,
     detail: flags.json !== true,
     signal,
-    onScript: () => bar.step(),
+    onScript: (verdict) => {
+      bar.step();
+      const [first] = verdict.divergences;
+      if (shrinks && first !== undefined && different.size < show && !different.has(kindOf(first)))
+        different.set(kindOf(first), verdict);
+    },
     ...(flags.kernel === undefined ? {} : { kernel: flags.kernel }),
     ...(flags.arch === undefined ? {} : { arch: flags.arch }),
   };
   const oracle = await Oracle.open(scripts, options);
   try {
-    return await oracle.compare(scripts);
+    const report = await oracle.compare(scripts);
+    bar.stop();
+    const finds: Verdict[] = [];
+    for (const verdict of different.values()) finds.push((await oracle.shrink(verdict)) ?? verdict);
+    return { report, finds };
   } finally {
     bar.stop();
     await oracle.close();
   }
 }
 
-function summary(name: string, report: OracleReport): object {
-  const { kernel, arch, release, config, notes, scripts, ops, equal, fields, leftOut } = report;
-  return { name, kernel, arch, release, config, notes, scripts, ops, equal, fields, leftOut };
-}
-
-function render(name: string, report: OracleReport, context: Context): string {
-  const lines = [renderSet({ ...report, name }, context)];
-  for (const note of report.notes) lines.push("", `  The model does not know that ${note}.`);
-  return lines.join("\n");
+async function run(files: readonly string[], flags: OracleFlags, context: Context): Promise<number> {
+  if ((files.length === 0) === (flags.fuzz === undefined))
+    throw new UsageError("expected either files with scripts or --fuzz with a number of scripts to make up");
+  const sets = flags.fuzz === undefined ? files.map((file) => scriptsOf(file, flags)) : [fuzzed(flags)];
+  return interruptible(async (signal) => {
+    const summaries: object[] = [];
+    const found: Verdict[] = [];
+    let equal = true;
+    for (const [index, set] of sets.entries()) {
+      const { report, finds } = await compare(set, flags, context, signal);
+      equal &&= report.equal === report.ops;
+      found.push(...finds);
+      summaries.push(summarizeOracle(set.name, report));
+      if (flags.json === true) continue;
+      const texts = [renderOracle(set.name, report, context), ...finds.map((find) => renderFind(find, context))];
+      context.print(`${index === 0 ? "" : "\n"}${texts.join("\n\n")}`);
+    }
+    const lines = found.flatMap(corpusLines);
+    if (flags.out !== undefined) writeFileSync(flags.out, lines.map((line) => `${line}\n`).join(""));
+    if (flags.json === true)
+      context.print(JSON.stringify({ sets: summaries, finds: lines.map((line) => JSON.parse(line) as object) }));
+    return equal ? EXIT_OK : EXIT_FINDING;
+  });
 }
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
   command
-    .argument("<file...>", "scripts, or - for standard input")
+    .argument("[file...]", "scripts, or - for standard input")
+    .option("--fuzz <n>", "make up n scripts instead, and shrink the first difference of each kind")
+    .option("--seed <n>", "other scripts for --fuzz; the same seed makes the same scripts", "1")
+    .option("--profile <name>", `only scripts of one kind for --fuzz: ${fuzzProfiles.join(", ")}`)
+    .option("--out <file>", "write the shrunk scripts with what this kernel did, as a corpus for `mmun conform`")
     .option("--kernel <name>", "a kernel for the model instead of the running one; see `mmun list kernels`")
     .option("--arch <name>", "an architecture for the model instead of this machine's; see `mmun list archs`")
-    .option("--script <name>", "only this script of the files")
-    .option("--show <n>", "show the first n divergences of each file", "5")
-    .option("--json", "print one JSON object with the counts")
+    .option("--script <name>", "only this script")
+    .option("--show <n>", "show the first n differences of each file, or n kinds of differences with --fuzz", "5")
+    .option("--json", "print one JSON object with the counts and the shrunk scripts' records")
     .addHelpText(
       "after",
       `
@@ -102,22 +178,12 @@ do twice in the same way is not compared and counted. The machine is left as it 
 Examples:
   sudo mmun oracle upgrade.mm
   sudo mmun oracle upgrade.mm --script quiet --kernel v6.12
+  sudo mmun oracle --fuzz 2000 --seed 7 --out finds.jsonl
   echo 'map 0 4 rw- p anon' | sudo mmun oracle -`,
     )
     .action(async (files: readonly string[], flags: OracleFlags) => {
       try {
-        await interruptible(async (signal) => {
-          const sets: object[] = [];
-          let equal = true;
-          for (const [index, file] of files.entries()) {
-            const report = await compareFile(file, flags, context, signal);
-            equal &&= report.equal === report.ops;
-            sets.push(summary(file, report));
-            if (flags.json !== true) context.print(`${index === 0 ? "" : "\n"}${render(file, report, context)}`);
-          }
-          if (flags.json === true) context.print(JSON.stringify({ sets }));
-          done(equal ? EXIT_OK : EXIT_FINDING);
-        });
+        done(await run(files, flags, context));
       } catch (error) {
         if (!(error instanceof OracleError && error.code === "ORACLE_INTERRUPTED")) throw error;
         context.warn(`mmun: ${error.message}.`);

@@ -34,7 +34,11 @@ function percent(part: number, whole: number): string {
   return `${(Math.floor((part / whole) * 10_000) / 100).toFixed(2)} %`;
 }
 
-function renderDivergence({ script, step, ops, diffs, error, happened, via }: Divergence, { colors }: Context): string {
+/** A difference with the script up to it. */
+export function renderDivergence(
+  { script, step, ops, diffs, error, happened, via }: Divergence,
+  { colors }: Context,
+): string {
   const lines = [colors.bold(`  ${script}, operation ${step}`)];
   for (const [index, op] of ops.entries()) lines.push(`    ${index === step ? colors.yellow(`> ${op}`) : `  ${op}`}`);
   if (error !== undefined) lines.push(`    ${colors.red(error)}`);

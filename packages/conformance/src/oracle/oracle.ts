@@ -1,7 +1,7 @@
 import { cpus } from "node:os";
 import type { KernelConfig } from "@mmu-notifier/core";
 import { PluginRegistry } from "@mmu-notifier/machine";
-import type { Script } from "@mmu-notifier/script";
+import { parseScripts, type Script, ScriptError } from "@mmu-notifier/script";
 import type { Divergence } from "../divergence.js";
 import { FieldCounts } from "../field-diff.js";
 import { Hosts } from "../hosts.js";
@@ -9,6 +9,7 @@ import { LeftOut } from "../left-out.js";
 import { buildInterpreter } from "./build-interpreter.js";
 import { encodeScript, suppliesFor } from "./encode-script.js";
 import { OracleUnavailableError } from "./errors.js";
+import { shrink, type Shrinkable } from "./fuzz/shrink.js";
 import { Interpreter } from "./interpreter.js";
 import { Judge, type Verdict } from "./judge.js";
 import { kernelFor, machineSettings, swapPages } from "./machine-settings.js";
@@ -64,12 +65,31 @@ export interface OracleReport extends OracleMachine {
 /** Scripts that are on their way at the same time: the kernel works on one while the model works on another. */
 const AHEAD = 4;
 
+/** Scripts that one shrinking may run. */
+const SHRINK_BUDGET = 1500;
+
+/** The sort of op in which a difference lies, and its first field: two differences of one kind have most likely one cause. */
+export function kindOf({ ops, step, diffs: [diff], error }: Divergence): string {
+  return `${ops[step]!.split(" ", 1)[0]} ${error ?? diff?.field ?? ""}`;
+}
+
+function scriptFrom(name: string, { arena, lines }: Shrinkable): Script | undefined {
+  try {
+    const [script] = parseScripts(`== ${name} arena ${arena}\n${lines.join("\n")}\n`, { file: name });
+    return script!.statements.length === 0 ? undefined : script;
+  } catch (error) {
+    if (error instanceof ScriptError) return undefined;
+    throw error;
+  }
+}
+
 /** This kernel, ready to be asked. */
 export class Oracle {
   readonly machine: OracleMachine;
   readonly #interpreter: Interpreter;
   readonly #registry: PluginRegistry;
   readonly #options: OracleOptions;
+  readonly #hosts = new Hosts();
 
   private constructor(
     interpreter: Interpreter,
@@ -127,18 +147,7 @@ export class Oracle {
     const { keep = Infinity, onScript, detail = false } = this.#options;
     const counts = new FieldCounts();
     const leftOut = new LeftOut();
-    const hosts = new Hosts();
-    const { kernel, arch, config } = this.machine;
-    const judge = new Judge((script) => this.#run(script), {
-      kernel,
-      arch,
-      config,
-      registry: this.#registry,
-      hosts,
-      detail,
-      counts,
-      leftOut,
-    });
+    const judge = this.#judge(counts, leftOut, detail);
     const divergences: Divergence[] = [];
     const total = { scripts: 0, ops: 0, equal: 0 };
     const waiting: Promise<Verdict>[] = [];
@@ -161,6 +170,34 @@ export class Oracle {
       hosts.close();
     }
     return { ...this.machine, ...total, fields: counts.fields, divergences, leftOut: leftOut.counts };
+  }
+
+  /**
+   * The smallest script near the given one whose first difference is of the same kind: in the same sort of op, in the same field.
+   *
+   * @throws OracleError ORACLE_INTERPRETER and ORACLE_INTERRUPTED
+   */
+  async shrink({ script, divergences: [difference] }: Verdict): Promise<Verdict | undefined> {
+    if (difference === undefined) return undefined;
+    const kind = kindOf(difference);
+    let smallest: Verdict | undefined;
+    const fails = async (candidate: Shrinkable): Promise<boolean> => {
+      const shrunk = scriptFrom(script.name, candidate);
+      if (shrunk === undefined) return false;
+      const verdict = await this.#judge(new FieldCounts(), new LeftOut(), true).judge(shrunk);
+      const [first] = verdict.divergences;
+      if (first === undefined || kindOf(first) !== kind) return false;
+      smallest = verdict;
+      return true;
+    };
+    await shrink({ arena: script.arena, lines: difference.ops }, fails, SHRINK_BUDGET);
+    return smallest;
+  }
+
+  #judge(counts: FieldCounts, leftOut: LeftOut, detail: boolean): Judge {
+    const { kernel, arch, config } = this.machine;
+    const context = { kernel, arch, config, registry: this.#registry, hosts: this.#hosts, detail, counts, leftOut };
+    return new Judge((script) => this.#run(script), context);
   }
 
   #run(script: Script): ReturnType<Interpreter["run"]> {
