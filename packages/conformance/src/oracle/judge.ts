@@ -43,6 +43,11 @@ export class Judge {
     const { counts, leftOut } = this.#context;
     counts.add(found.counts);
     leftOut.addAll(found.leftOut);
+    if (run.repeated > 0)
+      leftOut.add(
+        "faults that a hypervisor reports again on pieces of a huge entry that is writable by then",
+        run.repeated,
+      );
     const unstable = run.records.length - stable;
     if (unstable > 0)
       leftOut.add("operations from the first on that the kernel did not do in the same way again", unstable);

@@ -3,29 +3,37 @@ import type { MmrunCase } from "../corpus.js";
 import { opResult } from "./op-result.js";
 import { PageRuns } from "./page-runs.js";
 import type { RawRun, RawVma } from "./raw-record.js";
+import { withoutRepeatedFaults } from "./repeated-faults.js";
 import { readEvents } from "./trace-events.js";
 
 /** What one script did on this kernel, in the schema of recorded corpora. */
 export interface KernelRun extends MmrunCase {
   /** The first operation whose trace events the kernel dropped; -1 for none. */
   readonly lost: number;
+  /** Faults that were left out because only a guest sees them. */
+  readonly repeated: number;
 }
 
 /** Turns what the interpreter printed of a script into records. */
 export function kernelRun(script: Script, { pid, records, exit }: RawRun): KernelRun {
   const children: number[] = [];
   const pages = new PageRuns();
+  let repeated = 0;
   const made = records.map((raw, index): OpRecord => {
     const statement = script.statements[index]!;
     if (raw.r.child !== undefined && statement.op.kind === "fork") children[statement.op.child] = raw.r.child;
-    const { ev, outside } = readEvents(raw.t, { pid, children });
+    const { ev: all, outside } = readEvents(raw.t, { pid, children });
+    const result = opResult(statement.op, raw.r);
+    const pg = pages.take(raw.p);
+    const ev = withoutRepeatedFaults({ ...result, ev: all, pg });
+    repeated += all.length - ev.length;
     return {
       i: index,
       op: statement.text,
-      ...opResult(statement.op, raw.r),
+      ...result,
       ev,
       vma: raw.v.map(vmaOf),
-      pg: pages.take(raw.p),
+      pg,
       ...(outside > 0 ? { outN: outside } : {}),
     };
   });
@@ -35,6 +43,7 @@ export function kernelRun(script: Script, { pid, records, exit }: RawRun): Kerne
     arena: script.arena,
     records: made,
     exit: { exit: exit.exit, ev: readEvents(exit.t, { pid, children }).ev },
+    repeated,
     lost: records.findIndex(({ lost }) => lost === 1),
   };
 }
