@@ -6,6 +6,7 @@ import type { Divergence } from "../divergence.js";
 import { FieldCounts } from "../field-diff.js";
 import { Hosts } from "../hosts.js";
 import { LeftOut } from "../left-out.js";
+import type { CaseContext } from "../run-options.js";
 import { buildInterpreter } from "./build-interpreter.js";
 import { encodeScript, suppliesFor } from "./encode-script.js";
 import { OracleUnavailableError } from "./errors.js";
@@ -89,7 +90,6 @@ export class Oracle {
   readonly #interpreter: Interpreter;
   readonly #registry: PluginRegistry;
   readonly #options: OracleOptions;
-  readonly #hosts = new Hosts();
 
   private constructor(
     interpreter: Interpreter,
@@ -147,7 +147,8 @@ export class Oracle {
     const { keep = Infinity, onScript, detail = false } = this.#options;
     const counts = new FieldCounts();
     const leftOut = new LeftOut();
-    const judge = this.#judge(counts, leftOut, detail);
+    const hosts = new Hosts();
+    const judge = this.#judge({ counts, leftOut, hosts, detail });
     const divergences: Divergence[] = [];
     const total = { scripts: 0, ops: 0, equal: 0 };
     const waiting: Promise<Verdict>[] = [];
@@ -181,23 +182,28 @@ export class Oracle {
     if (difference === undefined) return undefined;
     const kind = kindOf(difference);
     let smallest: Verdict | undefined;
+    const hosts = new Hosts();
+    const judge = this.#judge({ counts: new FieldCounts(), leftOut: new LeftOut(), hosts, detail: true });
     const fails = async (candidate: Shrinkable): Promise<boolean> => {
       const shrunk = scriptFrom(script.name, candidate);
       if (shrunk === undefined) return false;
-      const verdict = await this.#judge(new FieldCounts(), new LeftOut(), true).judge(shrunk);
+      const verdict = await judge.judge(shrunk);
       const [first] = verdict.divergences;
       if (first === undefined || kindOf(first) !== kind) return false;
       smallest = verdict;
       return true;
     };
-    await shrink({ arena: script.arena, lines: difference.ops }, fails, SHRINK_BUDGET);
+    try {
+      await shrink({ arena: script.arena, lines: difference.ops }, fails, SHRINK_BUDGET);
+    } finally {
+      hosts.close();
+    }
     return smallest;
   }
 
-  #judge(counts: FieldCounts, leftOut: LeftOut, detail: boolean): Judge {
+  #judge(where: Pick<CaseContext, "counts" | "leftOut" | "hosts" | "detail">): Judge {
     const { kernel, arch, config } = this.machine;
-    const context = { kernel, arch, config, registry: this.#registry, hosts: this.#hosts, detail, counts, leftOut };
-    return new Judge((script) => this.#run(script), context);
+    return new Judge((script) => this.#run(script), { ...where, kernel, arch, config, registry: this.#registry });
   }
 
   #run(script: Script): ReturnType<Interpreter["run"]> {
