@@ -55,7 +55,17 @@ export { type EntryResult, type FoundVerdict, runEntry, type VariantResult } fro
 // Litmus tests
 export { compareOutcomes, type Comparison } from "./litmus/compare.js";
 export { litmusFromHerd } from "./litmus/herd-reader.js";
-export { litmusFromJson, type JsonTest } from "./litmus/json-reader.js";
+export type { JsonTest } from "./litmus/json-form.js";
+export { litmusFromJson } from "./litmus/json-reader.js";
+export {
+  judgeLitmus,
+  LITMUS_REASONS,
+  type LitmusCase,
+  type LitmusJudgement,
+  type LitmusReason,
+  type LitmusStatus,
+  readLitmus,
+} from "./litmus/judge.js";
 export { type Agents, type LitmusRules, type Mutant, MUTANTS } from "./litmus/rules.js";
 export { type LitmusResult, runLitmus } from "./litmus/run.js";
 export { LitmusSyntaxError, type LitmusTest, type LitmusVerdict, UnsupportedError } from "./litmus/test.js";

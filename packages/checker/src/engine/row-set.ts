@@ -1,7 +1,9 @@
 const CHUNK_BITS = 14;
 const CHUNK_ROWS = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK_ROWS - 1;
-const FIRST_TABLE = 1 << 14;
+/** A small search must not pay for a large one: the table and the first chunk begin small and grow fourfold. */
+const FIRST_TABLE = 1 << 10;
+const FIRST_ROWS = 1 << 8;
 /** Up to this size a table grows fourfold: fewer states are moved, and the memory does not matter yet. */
 const QUICK_GROWTH = 1 << 21;
 /** Part of the table that may be taken. Neighbours share a cache line and other rows are told by their hash, so it may be high. */
@@ -45,7 +47,7 @@ export class RowSet {
 
   /** Bytes allocated, table included. */
   get bytes(): number {
-    return this.#chunks.length * CHUNK_ROWS * this.words * 4 + this.#table.byteLength;
+    return this.#chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, this.#table.byteLength);
   }
 
   /** Copies row `id` to the front of `row`. */
@@ -88,13 +90,23 @@ export class RowSet {
   #append(row: Int32Array, at: number, hash: number): number {
     const { words } = this;
     const id = this.#count++;
-    if (id >> CHUNK_BITS === this.#chunks.length) this.#chunks.push(new Int32Array(CHUNK_ROWS * words));
-    const chunk = this.#chunks[id >> CHUNK_BITS]!;
+    let chunk = this.#chunks[id >> CHUNK_BITS];
     const base = (id & CHUNK_MASK) * words;
+    if (chunk === undefined || base === chunk.length) chunk = this.#enlarge(id);
     for (let i = 0; i < words; i++) chunk[base + i] = row[i]!;
     this.#table[at] = (hash & ~this.#mask) | (id + 1);
     if (this.#count > this.#mask * FULL) this.#rehash();
     return id;
+  }
+
+  /** Makes room for row `id`: a larger first chunk, or another one. */
+  #enlarge(id: number): Int32Array {
+    const old = this.#chunks[id >> CHUNK_BITS];
+    const rows = id === 0 ? FIRST_ROWS : old === undefined ? CHUNK_ROWS : Math.min(4 * id, CHUNK_ROWS);
+    const chunk = new Int32Array(rows * this.words);
+    if (old !== undefined) chunk.set(old);
+    this.#chunks[id >> CHUNK_BITS] = chunk;
+    return chunk;
   }
 
   /** Enlarges the table. Going through it in order, with the hashes at hand, keeps writes near each other. */

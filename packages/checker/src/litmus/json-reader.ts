@@ -1,75 +1,70 @@
-import type { Condition, LitmusHardware, Instruction, LitmusTest, Operand } from "./test.js";
+import * as v from "valibot";
+import type {
+  JsonCondition,
+  JsonEntry,
+  JsonOperand,
+  JsonOperation,
+  JsonTest,
+  JsonValue,
+  ParsedTest,
+} from "./json-form.js";
+import { jsonTest } from "./json-form.js";
+import type { Condition, Instruction, LitmusHardware, LitmusTest, Operand } from "./test.js";
 import { LitmusSyntaxError, UnsupportedError } from "./test.js";
 import { addressOf, entryAddressOf, entryOf, type Value } from "./values.js";
-
-/** An entry in the JSON form; what is left out is as in a valid, accessed, writable entry. */
-interface JsonEntry {
-  readonly oa: string | null;
-  readonly valid: number;
-  readonly af: number;
-  readonly write: number;
-  readonly dbm?: number;
-  readonly el0?: number;
-}
-
-type JsonValue = number | { readonly va: string } | { readonly pte: string | JsonEntry };
-type JsonOperation = readonly [string, ...(number | string | null | { readonly r: number })[]];
-type JsonCondition = readonly [string, ...unknown[]];
-
-/** One test of the JSON form of the suite. */
-export interface JsonTest {
-  readonly name: string;
-  readonly verdict?: { readonly base: string | null; readonly ets2: string | null };
-  readonly init: {
-    readonly mem: Readonly<Record<string, JsonValue>>;
-    readonly pte: Readonly<Record<string, JsonEntry>>;
-    readonly regs: Readonly<Record<string, JsonValue>>;
-  };
-  readonly threads: readonly {
-    readonly ops: readonly (JsonOperation | { readonly label: readonly string[]; readonly op: JsonOperation | null })[];
-    readonly endLabels?: readonly string[];
-  }[];
-  readonly cond: JsonCondition;
-  readonly httu?: string;
-  readonly outcomes?: {
-    readonly base?: readonly (readonly string[])[];
-    readonly ets2?: readonly (readonly string[])[];
-  };
-}
 
 /**
  * Reads a test of the JSON form. What is observed is what its recorded outcomes show.
  *
- * @throws UnsupportedError LITMUS_UNSUPPORTED for EL0 rights and instructions this model does not have.
+ * The form leaves out which stores are releases and which swaps are barriers, the index registers of addresses, and what a fault
+ * does. Each is read so that nothing is allowed that Arm forbids: stores and swaps as the strongest of their kind, a register that is
+ * computed and never read as an index of what follows, and faults as "unsaid".
+ *
+ * @throws LitmusSyntaxError LITMUS_SYNTAX for what has another form; UnsupportedError LITMUS_UNSUPPORTED for EL0 rights, handlers
+ * and instructions this model does not have.
  * @public
  */
 export function litmusFromJson(json: JsonTest): LitmusTest {
+  return testOf(parseTest(json));
+}
+
+/** Checks the form of one test. */
+export function parseTest(json: unknown): ParsedTest {
+  const parsed = v.safeParse(jsonTest, json, { abortPipeEarly: true });
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const where = v.getDotPath(issue) ?? "the test";
+  const called = typeof json === "object" && json !== null && "name" in json ? ` ${String(json.name)}` : "";
+  throw new LitmusSyntaxError("LITMUS_SYNTAX", `litmus test${called}: ${where}: ${issue.message}`, { where });
+}
+
+/** The test that checked JSON describes. */
+export function testOf(json: ParsedTest): LitmusTest {
   return new JsonReader(json).read();
 }
 
 class JsonReader {
-  readonly #json: JsonTest;
+  readonly #json: ParsedTest;
   readonly #names: string[] = [];
 
-  constructor(json: JsonTest) {
+  constructor(json: ParsedTest) {
     this.#json = json;
   }
 
   read(): LitmusTest {
     const { name, init, threads, cond } = this.#json;
-    // The JSON form leaves handlers out; only the name of such a test says that there is one.
-    if (name.includes("Handled")) throw new UnsupportedError(name, "a fault handler");
+    // The form leaves handlers out; only the name of such a test says that there is one.
+    if (/handled/i.test(name)) throw new UnsupportedError(name, "a fault handler");
     for (const of of [init.mem, init.pte]) for (const location of Object.keys(of)) this.#location(location);
     const registers = Object.entries(init.regs).map(([key, value]) => {
       const [agent, register] = key.split(":").map(Number);
+      if (agent! >= threads.length) throw this.#error(`there is no P${agent}`);
       return [agent!, register!, this.#value(value)] as const;
     });
     const agents = threads.map((thread) => this.#agent(thread));
-    const condition = this.#condition(cond[1] as JsonCondition);
+    const condition = this.#condition(cond[1]);
     const shown = this.#shown();
-    const memory = this.#names.map((location) =>
-      init.mem[location] === undefined ? 0 : this.#value(init.mem[location]),
-    );
+    const memory = this.#names.map((location) => this.#value(init.mem[location] ?? 0));
     // Entries may name locations that nothing else does.
     const entries: Value[] = [];
     for (let l = 0; l < this.#names.length; l++) entries.push(this.#entry(init.pte[this.#names[l]!] ?? DEFAULT, l));
@@ -82,11 +77,15 @@ class JsonReader {
       registers,
       agents,
       hardware: threads.map((_, agent) => this.#hardware(agent)),
-      faults: "fatal",
-      quantifier: cond[0] as LitmusTest["quantifier"],
+      faults: "unsaid",
+      quantifier: cond[0],
       condition,
       shown,
     };
+  }
+
+  #error(what: string): LitmusSyntaxError {
+    return new LitmusSyntaxError("LITMUS_SYNTAX", `litmus test ${this.#json.name}: ${what}`, { test: this.#json.name });
   }
 
   #location(name: string): number {
@@ -100,14 +99,14 @@ class JsonReader {
     return typeof value.pte === "string" ? entryAddressOf(this.#location(value.pte)) : this.#entry(value.pte, 0);
   }
 
-  #entry(entry: JsonEntry, own: number): Value {
-    if (entry.el0 !== undefined) throw new UnsupportedError(this.#json.name, "rights of EL0");
+  #entry({ oa, valid, af, write, dbm, el0 }: JsonEntry, own: number): Value {
+    if (el0 !== undefined) throw new UnsupportedError(this.#json.name, "rights of EL0");
     return entryOf({
-      output: entry.oa === null ? own : this.#location(entry.oa),
-      valid: entry.valid === 1,
-      accessed: entry.af === 1,
-      write: entry.write === 1,
-      dbm: entry.dbm === 1,
+      output: oa === null ? own : this.#location(oa),
+      valid: valid === 1,
+      accessed: af === 1,
+      write: write === 1,
+      dbm: dbm === 1,
       privileged: false,
     });
   }
@@ -119,151 +118,68 @@ class JsonReader {
     return { accessFlag: has("HA") || has("HD"), dirty: has("HD"), user: false };
   }
 
-  #agent({ ops, endLabels = [] }: JsonTest["threads"][number]): Instruction[] {
-    const operations = ops.map((item) =>
-      Array.isArray(item)
-        ? { label: [], op: item as unknown as JsonOperation }
-        : (item as { readonly label: readonly string[]; readonly op: JsonOperation | null }),
+  #agent({ ops, endLabels }: ParsedTest["threads"][number]): Instruction[] {
+    const operations = ops.map((item): { label: string[]; op: JsonOperation } =>
+      "op" in item ? { label: item.label, op: item.op ?? ["nop"] } : { label: [], op: item },
     );
     const index: number[] = [];
     const instructions = operations.map(({ label, op }, at) => {
-      const instruction = this.#instruction(op ?? ["nop"], label, [...index]);
-      const rest = operations.slice(at + 1).map(({ op: later }): JsonOperation => later ?? ["nop"]);
-      if (instruction.kind === "alu" && !rest.some((later) => readsRegister(later, instruction.to)))
-        index.push(instruction.to);
+      const instruction = instructionOf(this.#json.name, op, label, [...index]);
+      const isRead = (register: number): boolean =>
+        operations.slice(at + 1).some(({ op: later }) => readsRegister(later, register));
+      if (instruction.kind === "alu" && !isRead(instruction.to)) index.push(instruction.to);
       return instruction;
     });
-    if (endLabels.length > 0) instructions.push(this.#instruction(["nop"], endLabels, []));
+    if (endLabels.length > 0) instructions.push(instructionOf(this.#json.name, ["nop"], endLabels, []));
     return instructions;
   }
 
-  #instruction([kind, ...operands]: JsonOperation, labels: readonly string[], after: readonly number[]): Instruction {
-    const text = [
-      kind,
-      ...operands.map((operand) => (typeof operand === "object" ? JSON.stringify(operand) : operand)),
-    ].join(" ");
-    const number = (at: number): number => operands[at] as number;
-    const common = { labels, text };
-    switch (kind) {
-      case "set":
-        return { ...common, kind, to: number(0), value: operandOf(operands[1]) };
-      case "page":
-        return { ...common, kind: "shift", to: number(0), left: number(1), by: 12 };
-      case "alu":
+  #condition(condition: JsonCondition): Condition {
+    switch (condition[0]) {
+      case "and":
+      case "or": {
+        const [kind, ...parts] = condition;
+        return { kind, parts: parts.map((part) => this.#condition(part)) };
+      }
+      case "not":
+        return { kind: "not", part: this.#condition(condition[1]) };
+      case "reg": {
+        const [, agent, register, value] = condition;
+        return { kind: "register", agent: this.#agentOf(agent), register, value: this.#value(value) };
+      }
+      case "mem":
+        return { kind: "memory", location: this.#location(condition[1]), value: this.#value(condition[2]) };
+      case "pte": {
+        const location = this.#location(condition[1]);
+        return { kind: "entry", location, value: this.#entry(condition[2].pte, location) };
+      }
+      case "fault": {
+        const [kind, agent, label, location, type] = condition;
         return {
-          ...common,
           kind,
-          operation: operands[0] as "ADD" | "AND" | "EOR",
-          to: number(1),
-          left: number(2),
-          right: operandOf(operands[3]),
+          agent: this.#agentOf(agent),
+          label: label ?? undefined,
+          location: this.#location(location),
+          type: type ?? undefined,
         };
-      case "load":
-        return {
-          ...common,
-          kind,
-          order: LOADS[operands[2] as string] ?? "plain",
-          to: number(0),
-          address: number(1),
-          after,
-        };
-      // This form does not say whether a store is a release: taken as one, nothing is allowed that Arm forbids.
-      case "store":
-        return {
-          ...common,
-          kind,
-          release: true,
-          value: operands[0] === null ? undefined : number(0),
-          address: number(1),
-          after,
-        };
-      case "swap":
-        return {
-          ...common,
-          kind,
-          operation: "SWP",
-          acquire: true,
-          release: true,
-          value: number(0),
-          to: number(1),
-          address: number(2),
-          after,
-        };
-      case "invalidate":
-        return {
-          ...common,
-          kind,
-          scope: operands[0] as "is" | "local",
-          page: operands[1] === null ? undefined : number(1),
-        };
-      case "dsb":
-      case "dmb":
-        return { ...common, kind, type: operands[0] as string };
-      case "isb":
-      case "nop":
-        return { ...common, kind };
-      case "cmp":
-        return { ...common, kind: "compare", left: number(0), right: operandOf(operands[1]) };
-      case "setCond":
-        return { ...common, kind: "set-if", to: number(0), equal: operands[1] === "EQ" };
-      case "jumpIfZero":
-        return { ...common, kind: "jump", when: "zero", register: number(0), target: operands[1] as string };
-      case "jumpIfNonZero":
-        return { ...common, kind: "jump", when: "non-zero", register: number(0), target: operands[1] as string };
-      case "jumpIfEqual":
-        return { ...common, kind: "jump", when: "equal", register: 0, target: operands[0] as string };
-      case "jumpIfNotEqual":
-        return { ...common, kind: "jump", when: "not-equal", register: 0, target: operands[0] as string };
-      default:
-        throw new UnsupportedError(this.#json.name, `instruction ${kind}`);
+      }
     }
   }
 
-  #condition([kind, ...rest]: JsonCondition): Condition {
-    switch (kind) {
-      case "and":
-      case "or":
-        return { kind, parts: rest.map((part) => this.#condition(part as JsonCondition)) };
-      case "not":
-        return { kind, part: this.#condition(rest[0] as JsonCondition) };
-      case "reg":
-        return {
-          kind: "register",
-          agent: rest[0] as number,
-          register: rest[1] as number,
-          value: this.#value(rest[2] as JsonValue),
-        };
-      case "mem":
-        return {
-          kind: "memory",
-          location: this.#location(rest[0] as string),
-          value: this.#value(rest[1] as JsonValue),
-        };
-      case "pte": {
-        const location = this.#location(rest[0] as string);
-        const { pte } = rest[1] as { readonly pte: JsonEntry };
-        return { kind: "entry", location, value: this.#entry(pte, location) };
-      }
-      case "fault": {
-        const [agent, label, location, type] = rest as [number, string | null, string, string | null];
-        return { kind, agent, label: label ?? undefined, location: this.#location(location), type: type ?? undefined };
-      }
-      default:
-        throw new LitmusSyntaxError(
-          "LITMUS_SYNTAX",
-          `test ${this.#json.name}: a condition of kind "${kind}" is unknown`,
-          { test: this.#json.name, kind },
-        );
-    }
+  #agentOf(agent: number): number {
+    if (agent < this.#json.threads.length) return agent;
+    throw this.#error(`there is no P${agent}`);
   }
 
   /** What recorded outcomes show. */
   #shown(): Condition[] {
-    const { ets2, base } = this.#json.outcomes ?? {};
+    const { ets2, base } = this.#json.outcomes;
     return ((ets2 ?? base)?.[0] ?? []).flatMap((item): Condition[] => {
       const register = /^(\d+):X(\d+)=/.exec(item);
       if (register !== null)
-        return [{ kind: "register", agent: Number(register[1]), register: Number(register[2]), value: 0 }];
+        return [
+          { kind: "register", agent: this.#agentOf(Number(register[1])), register: Number(register[2]), value: 0 },
+        ];
       const entry = /^\[PTE\((\w+)\)\]=/.exec(item);
       if (entry !== null) return [{ kind: "entry", location: this.#location(entry[1]!), value: 0 }];
       const memory = /^\[(\w+)\]=/.exec(item);
@@ -271,40 +187,117 @@ class JsonReader {
       const fault = /^~?Fault\(P(\d+)(?::(\w+))?,(\w+)(?:,MMU:(\w+))?/.exec(item);
       if (fault === null) return [];
       const [, agent, label, location, type] = fault;
-      return [{ kind: "fault", agent: Number(agent), label, location: this.#location(location!), type }];
+      return [{ kind: "fault", agent: this.#agentOf(Number(agent)), label, location: this.#location(location!), type }];
     });
   }
 }
 
-const DEFAULT: JsonEntry = { oa: null, valid: 1, af: 1, write: 1 };
-
-/**
- * This form leaves out the index of an address. A register that is computed and never read was one: every later access is taken to
- * wait for it, so that nothing is allowed that Arm forbids.
- */
-function readsRegister([kind, ...operands]: JsonOperation, register: number): boolean {
-  const read: Readonly<Record<string, readonly number[]>> = {
-    set: [1],
-    page: [1],
-    alu: [2, 3],
-    load: [1],
-    store: [0, 1],
-    swap: [0, 2],
-    invalidate: [1],
-    cmp: [0, 1],
-    jumpIfZero: [0],
-    jumpIfNonZero: [0],
-  };
-  return (read[kind] ?? []).some((at) => {
-    const operand = operands[at];
-    if (typeof operand === "object" && operand !== null) return operand.r === register;
-    // Where a number may be a constant, a register is written {r: number}.
-    return operand === register && !(at === 1 && (kind === "set" || kind === "cmp")) && !(kind === "alu" && at === 3);
-  });
-}
-
+const DEFAULT: JsonEntry = { oa: null, valid: 1, af: 1, write: 1, dbm: 0 };
 const LOADS: Readonly<Record<string, "plain" | "acquire" | "acquire-pc">> = { LDAR: "acquire", LDAPR: "acquire-pc" };
 
-function operandOf(operand: JsonOperation[number] | undefined): Operand {
-  return typeof operand === "object" && operand !== null ? { register: operand.r } : { number: operand as number };
+function operandOf(operand: JsonOperand): Operand {
+  return typeof operand === "object" ? { register: operand.r } : { number: operand };
+}
+
+const show = (operand: JsonOperand): string => (typeof operand === "object" ? `X${operand.r}` : `#${operand}`);
+
+function instructionOf(
+  test: string,
+  operation: JsonOperation,
+  labels: readonly string[],
+  after: readonly number[],
+): Instruction {
+  if ("unknown" in operation) throw new UnsupportedError(test, `instruction ${operation.unknown}`);
+  switch (operation[0]) {
+    case "set": {
+      const [kind, to, value] = operation;
+      return { labels, text: `MOV X${to},${show(value)}`, kind, to, value: operandOf(value) };
+    }
+    case "page": {
+      const [, to, left] = operation;
+      return { labels, text: `LSR X${to},X${left},#12`, kind: "shift", to, left, by: 12 };
+    }
+    case "alu": {
+      const [kind, name, to, left, right] = operation;
+      const text = `${name} X${to},X${left},${show(right)}`;
+      return { labels, text, kind, operation: name, to, left, right: operandOf(right) };
+    }
+    case "load": {
+      const [kind, to, address, name = "LDR"] = operation;
+      const text = `${name} X${to},[X${address}]`;
+      return { labels, text, kind, order: LOADS[name] ?? "plain", to, address, after };
+    }
+    case "store": {
+      const [kind, value, address] = operation;
+      const text = `STR ${value === null ? "XZR" : `X${value}`},[X${address}]`;
+      return { labels, text, kind, release: true, value: value ?? undefined, address, after };
+    }
+    case "swap": {
+      const [kind, value, to, address] = operation;
+      const text = `SWP X${value},X${to},[X${address}]`;
+      return { labels, text, kind, operation: "SWP", acquire: true, release: true, value, to, address, after };
+    }
+    case "invalidate": {
+      const [kind, scope, page] = operation;
+      const text = `TLBI ${page === null ? "VMALLE1" : "VAAE1"}${scope === "is" ? "IS" : ""}${page === null ? "" : `,X${page}`}`;
+      return { labels, text, kind, scope, page: page ?? undefined };
+    }
+    case "dsb":
+    case "dmb": {
+      const [kind, type] = operation;
+      return { labels, text: `${kind.toUpperCase()} ${type}`, kind, type };
+    }
+    case "isb":
+    case "nop":
+      return { labels, text: operation[0].toUpperCase(), kind: operation[0] };
+    case "cmp": {
+      const [, left, right] = operation;
+      return { labels, text: `CMP X${left},${show(right)}`, kind: "compare", left, right: operandOf(right) };
+    }
+    case "setCond": {
+      const [, to, condition] = operation;
+      return { labels, text: `CSET X${to},${condition}`, kind: "set-if", to, equal: condition === "EQ" };
+    }
+    case "jumpIfZero":
+    case "jumpIfNonZero": {
+      const [name, register, target] = operation;
+      const when = name === "jumpIfZero" ? "zero" : "non-zero";
+      return { labels, text: `${name} X${register},${target}`, kind: "jump", when, register, target };
+    }
+    default: {
+      const [name, target] = operation;
+      return { labels, text: `${name} ${target}`, kind: "jump", when: JUMPS[name], register: 0, target };
+    }
+  }
+}
+
+const JUMPS = { jump: "always", jumpIfEqual: "equal", jumpIfNotEqual: "not-equal" } as const;
+
+/** True when an operation reads a register. */
+function readsRegister(operation: JsonOperation, register: number): boolean {
+  const reads = (...operands: readonly (JsonOperand | null)[]): boolean =>
+    operands.some((operand) => typeof operand === "object" && operand?.r === register);
+  if ("unknown" in operation) return true;
+  switch (operation[0]) {
+    case "set":
+      return reads(operation[2]);
+    case "page":
+    case "load":
+      return operation[2] === register;
+    case "alu":
+      return operation[3] === register || reads(operation[4]);
+    case "store":
+      return operation[1] === register || operation[2] === register;
+    case "swap":
+      return operation[1] === register || operation[3] === register;
+    case "invalidate":
+      return operation[2] === register;
+    case "cmp":
+      return operation[1] === register || reads(operation[2]);
+    case "jumpIfZero":
+    case "jumpIfNonZero":
+      return operation[1] === register;
+    default:
+      return false;
+  }
 }

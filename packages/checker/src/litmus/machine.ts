@@ -218,7 +218,7 @@ export class LitmusMachine {
       if (typeof answer === "number") {
         if (!this.#mayFault(agent, i, answer, from)) continue;
         row[first + FAULTED + answer]! |= 1 << i;
-        if (this.test.faults === "fatal") this.#endAt(agent, i);
+        if (this.test.faults !== "handled") this.#endAt(agent, i);
         this.#runOn(agent);
         found(`${what} ${how}: ${FAULTS[answer]} fault`);
         continue;

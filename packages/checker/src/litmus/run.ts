@@ -54,7 +54,7 @@ export function runLitmus(test: LitmusTest, rules: LitmusRules = {}): LitmusResu
       parents.push(current);
       steps.push(what);
     });
-    if (!isFinal(machine, from)) continue;
+    if (!isFinal(machine, from) || hidesFault(machine, observed, from)) continue;
     if (witness < 0 && holds(test.condition, machine, from) === wanted) witness = current;
     const outcome = observe(observed, machine, from);
     outcomes.set(outcome.join(";"), outcome);
@@ -76,6 +76,15 @@ function verdictOf({ quantifier }: LitmusTest, witnessed: boolean): LitmusVerdic
 function isFinal(machine: LitmusMachine, row: Int32Array): boolean {
   for (let agent = 0; agent < machine.agents; agent++) if (!machine.isOver(row, agent)) return false;
   return true;
+}
+
+/** True when the test does not say what a fault does, and one happened that nothing observed shows. */
+function hidesFault(machine: LitmusMachine, observed: readonly Condition[], row: Int32Array): boolean {
+  if (machine.test.faults !== "unsaid") return false;
+  return machine.test.agents.some((_, agent) => {
+    if (machine.faults(row, agent).length === 0) return false;
+    return !observed.some((atom) => atom.kind === "fault" && atom.agent === agent && holds(atom, machine, row));
+  });
 }
 
 function way(state: number, parents: readonly number[], steps: readonly string[]): string[] {

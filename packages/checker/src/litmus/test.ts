@@ -108,8 +108,11 @@ export interface LitmusTest {
   readonly registers: readonly (readonly [agent: number, register: number, value: Value])[];
   readonly agents: readonly (readonly Instruction[])[];
   readonly hardware: readonly LitmusHardware[];
-  /** What a fault does to its agent: it ends there, or tries the access again. */
-  readonly faults: "fatal" | "handled";
+  /**
+   * What a fault does to its agent: it ends there, or tries the access again. Where the test does not say, it ends, and runs with a
+   * fault that nothing observed shows are not counted: they might go on.
+   */
+  readonly faults: "fatal" | "handled" | "unsaid";
   readonly quantifier: "exists" | "~exists" | "forall";
   readonly condition: Condition;
   /** What herd prints besides what the condition mentions. */

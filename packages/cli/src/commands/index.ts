@@ -56,6 +56,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./museum.js"),
   },
   {
+    name: "litmus",
+    summary: "run virtual-memory litmus tests and compare with what Arm's model allows",
+    load: () => import("./litmus.js"),
+  },
+  {
     name: "list",
     summary: "list drivers, kernels, architectures or the ops of the script language",
     load: () => import("./list.js"),
