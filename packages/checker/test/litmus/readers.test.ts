@@ -157,7 +157,10 @@ describe("the JSON form", () => {
   });
 
   it("refuses rights of EL0, and handlers by name", () => {
-    const el0 = { ...json, init: { ...json.init, pte: { x: { oa: "x", valid: 1, af: 1, write: 1, el0: 0 } } } };
+    const el0: JsonTest = {
+      ...json,
+      init: { ...json.init, pte: { x: { oa: "x", valid: 1, af: 1, write: 1, el0: 0 } } },
+    };
 
     expect(() => litmusFromJson(el0)).toThrowError("unsupported: rights of EL0");
     expect(() => litmusFromJson({ ...json, name: "F+Handled" })).toThrowError("unsupported: a fault handler");
