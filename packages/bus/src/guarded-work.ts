@@ -110,8 +110,8 @@ export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | u
 /** A step that does not throw. */
 class GuardedStep extends Step {}
 
-/** Lock steps and markers are the steps package's own and do not throw by themselves. */
+/** Lock steps, markers and free choices are the steps package's own and do not throw by themselves. */
 function canThrow(step: Step): boolean {
-  if (step instanceof GuardedStep) return false;
+  if (step instanceof GuardedStep || step.choices > 0) return false;
   return step.effect === undefined || (step.effect.kind === "might-sleep" && !isMarker(step));
 }
