@@ -1,7 +1,7 @@
 import { spinLock, spinUnlock } from "@mmu-notifier/steps";
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 export const khugepagedFileCollapseNoNotify: MuseumEntry = {
   id: "khugepaged-file-collapse-no-notify",

@@ -3,7 +3,7 @@ import { waitFor } from "@mmu-notifier/steps";
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { unmapPage } from "../parts/kernel-paths.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 const COUNT = "mmu_invalidate_in_progress";
 

@@ -1,7 +1,7 @@
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { unmapPage } from "../parts/kernel-paths.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 export const kvmNoRetryCheck: MuseumEntry = {
   id: "kvm-no-retry-check",

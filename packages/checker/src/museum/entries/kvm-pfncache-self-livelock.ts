@@ -3,7 +3,7 @@ import { spinUntil, step, type Path } from "@mmu-notifier/steps";
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { replacePage } from "../parts/kernel-paths.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 /** Where the cache's own mapping lies: not the page that it caches. */
 const ELSEWHERE = 9;

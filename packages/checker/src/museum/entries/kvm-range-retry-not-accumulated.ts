@@ -2,7 +2,7 @@ import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { unmapPage } from "../parts/kernel-paths.js";
 import { LastRangeCounters } from "../parts/retry-counters.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 export const kvmRangeRetryNotAccumulated: MuseumEntry = {
   id: "kvm-range-retry-not-accumulated",

@@ -2,7 +2,7 @@ import { InvalidateCounters, type MmuNotification, phases } from "@mmu-notifier/
 import { step } from "@mmu-notifier/steps";
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 const COUNT = "mmu_invalidate_in_progress";
 

@@ -2,7 +2,7 @@ import { mkTable } from "@mmu-notifier/core";
 import { step, waitFor } from "@mmu-notifier/steps";
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 /** Pages of one table: all of them go when the table is no longer shared. */
 const TABLE = 4;

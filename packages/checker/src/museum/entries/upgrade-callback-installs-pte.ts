@@ -2,7 +2,7 @@ import { PTE_DIRTY, PTE_RDONLY, ptePfn, ptepSetAccessFlags } from "@mmu-notifier
 import { type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
 import { Scene, WRITABLE_CLEAN } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
-import { shadowMmu } from "../parts/shadow-mmu.js";
+import { shadowMmu } from "../parts/shadow-driver.js";
 
 const UPGRADE = "MMU_NOTIFY_PROTECTION_UPGRADE";
 const WRITTEN_BACK = 5;
@@ -33,9 +33,9 @@ export const upgradeCallbackInstallsPte: MuseumEntry = {
     const disk = scene.word("disk", 0);
     const device = scene.device(
       shadowMmu({
-        answers: (mmu, { event }) => {
+        answers: (mmu, { event, phase }) => {
           if (event !== UPGRADE) return undefined;
-          return variant === "buggy" ? widen() : nothing();
+          return variant === "buggy" && phase === "start" ? widen() : nothing();
           function* widen(): Path {
             yield spinLock(mmu.lock);
             yield step("install spte 0, writable", () => {

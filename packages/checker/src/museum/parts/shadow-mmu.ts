@@ -1,214 +1,118 @@
-import { NOTIFICATION_PHASES } from "@mmu-notifier/bus";
-import type { Lock, Step } from "@mmu-notifier/steps";
 import {
   type AccessRequest,
-  type BindingContext,
-  defineSecondaryMmu,
+  chain,
   F_PERMISSION,
   F_TRANSLATION,
-  FAULT_ABORT,
-  FAULT_RETRY,
   type GfnRange,
-  GUP_WRITABLE,
+  type HardwareContext,
   InFlight,
-  InvalidateCounters,
+  type InvalidateCounters,
+  type Iotlb,
+  iotlb,
   LEAF_READ,
   LEAF_WRITE,
   leafAllows,
-  type MmuNotification,
   packLeaf,
-  pageRange,
-  type Path,
-  phases,
-  type SecondaryMmuDefinition,
+  type SecondaryEntry,
   ShadowTable,
   SPTE_PRESENT,
   SPTE_WRITABLE,
-  spinLock,
-  spinUnlock,
-  spinUntil,
-  step,
+  type Translation,
 } from "@mmu-notifier/sdk";
+import { type Lock, type Path, spinUntil, step } from "@mmu-notifier/steps";
 
-/** What keeps faults and invalidations apart; {@link InvalidateCounters} is the right one. */
+/** What keeps faults and invalidations apart; InvalidateCounters is the right one. */
 export type RetryCounters = Pick<InvalidateCounters, "mmuLock" | "seq" | "inProgress"> & {
   begin(ranges: readonly GfnRange[]): void;
   end(): void;
   retry(seq: number, gfn: number): boolean;
 } & Partial<Pick<InvalidateCounters, "mnActive" | "freeze" | "thaw">>;
 
-/** See {@link ShadowRules.slot}. */
-interface SlotRules {
-  /** The slot is there; in steps. */
-  exists(): boolean;
-  /** Counts notifier calls between start and end, so that the slot can wait for none. */
-  readonly freezes: boolean;
-}
-
-/** What a driver with a table of its own does differently. */
-export interface ShadowRules {
-  /** Check under the lock, before an entry is installed, whether an invalidation came since the lookup. @defaultValue true */
-  readonly retryCheck?: boolean;
-  /** When the sequence is sampled. @defaultValue `before-lookup` */
-  readonly samples?: "before-lookup" | "after-lookup";
-  /** @defaultValue {@link InvalidateCounters} with two bits of sequence */
-  readonly counters?: (context: BindingContext<ShadowMmu, Record<string, never>>) => RetryCounters;
-  /** Notifications that it lets pass, in start and end alike. May look at event and owner only. */
-  readonly ignores?: (notification: MmuNotification) => boolean;
-  /** The device's memory is a slot that may come and go: start and end do nothing while it is not there. */
-  readonly slot?: SlotRules;
-  /** Work in place of zapping, for starts of some events; the matching ends are ignored. */
-  readonly answers?: (mmu: ShadowMmu, notification: MmuNotification) => Path | undefined;
-  /** Work for further notifications, by phase. */
-  readonly also?: Partial<Record<MmuNotification["phase"], (mmu: ShadowMmu, notification: MmuNotification) => void>>;
-}
-
 const TAG = 0;
-/** Result of sampling: an invalidation of the page is under way. */
-const BUSY = -1;
+/** An access in flight and its leaf in one result. */
+const ROW = 2 ** 32;
 
-/** The table, its lock and its users, for scenes that look inside. */
+/** A page table that a driver keeps for its device, with a TLB above it or without. */
 export class ShadowMmu {
   readonly table: ShadowTable;
-  readonly inFlight: InFlight;
-  counters!: RetryCounters;
+  /** The TLB of the device's processors. */
+  readonly tlb: Iotlb | undefined;
+  readonly translation: Translation;
+  readonly counters: RetryCounters;
+  readonly #inFlight: InFlight;
 
-  constructor(context: ConstructorParameters<typeof ShadowTable>[0]) {
+  constructor(context: HardwareContext, counters: RetryCounters, withTlb: boolean) {
     this.table = new ShadowTable(context);
-    this.inFlight = new InFlight(context.memory, "shadow");
+    this.counters = counters;
+    this.#inFlight = new InFlight(context.memory, "shadow");
+    if (!withTlb) {
+      this.tlb = undefined;
+      this.translation = { translate: (request) => this.#walk(request, true) };
+      return;
+    }
+    this.tlb = iotlb(context, { name: "vcpu-tlb", sets: 1, ways: 4, hitPolicy: "fault-from-tlb" });
+    this.translation = chain(
+      this.tlb.stage(() => TAG, { peek: (vpn) => this.#leaf(vpn) }),
+      { translate: (request) => this.#walk(request, false) },
+    );
   }
 
+  /** mmu_lock. */
   get lock(): Lock {
     return this.counters.mmuLock;
   }
 
-  /** Removes the entries of [start, end) and waits until no access uses one of them. Under the lock. */
+  /** Removes the entries of [start, end) and waits until nobody uses one of them. Under the lock. `before` runs in the step that removes. */
   *zap(start: number, end: number, before: () => void = () => undefined): Path {
     const count = yield step(`zap spte ${start} to ${end - 1}`, () => {
       before();
-      this.inFlight.cover(TAG, start, end);
+      this.#inFlight.cover(TAG, start, end);
       return this.table.zap(start, end);
     });
-    if (count > 0) yield spinUntil("kvm_flush_remote_tlbs", () => this.inFlight.drained);
+    if (count > 0) yield* this.flush();
   }
-}
 
-/** A driver in the manner of KVM: a page table of its own, filled by faults, kept true by start and end. */
-export function shadowMmu(rules: ShadowRules = {}): SecondaryMmuDefinition<ShadowMmu> {
-  const { retryCheck = true, samples = "before-lookup", answers, ignores, slot, also = {} } = rules;
-  const hears = ["start", "end", ...NOTIFICATION_PHASES.filter((phase) => also[phase] !== undefined)] as const;
-  return defineSecondaryMmu<ShadowMmu>({
-    name: "shadow-mmu",
-    sdk: 1,
-    summary: "a table of its own with the retry protocol",
-    declares: {
-      pageTable: "mirror",
-      onMissingRight: "fault",
-      resolvesFaultsInSoftware: true,
-      reachedByBroadcast: [],
-      filters: [],
-    },
-    device: (context) => new ShadowMmu(context),
-    create(context) {
-      const { device: mmu, faults, notifications } = context;
-      const { inFlight, table } = mmu;
-      const counters = rules.counters?.(context) ?? new InvalidateCounters(context, { seqBits: 2 });
-      mmu.counters = counters;
-      // As KVM does: no lookup, and no fight for the lock, while the page is being invalidated.
-      const sample = (vpn: number): Step =>
-        step("sample mmu_invalidate_seq", () => (counters.retry(counters.seq, vpn) ? BUSY : counters.seq));
-      const leafOf = (vpn: number): number => {
-        const spte = table.get(vpn);
-        if ((spte & SPTE_PRESENT) === 0) return F_TRANSLATION;
-        return packLeaf(ShadowTable.pfn(spte), 0, LEAF_READ | ((spte & SPTE_WRITABLE) === 0 ? 0 : LEAF_WRITE));
-      };
-      return {
-        translation: {
-          *translate(request: AccessRequest) {
-            const { vpn, write } = request;
-            const found = yield step("walk of the shadow table", () => {
-              const leaf = leafOf(vpn);
-              if (leaf <= 0) return leaf;
-              return leafAllows(leaf, write) ? inFlight.use(TAG, vpn) * 2 ** 32 + leaf : F_PERMISSION;
-            });
-            if (found <= 0) return found;
-            request.hold(inFlight, Math.floor(found / 2 ** 32));
-            return found % 2 ** 32;
-          },
-        },
-        connection: notifications.pipe(phases(...hears)).subscribe((notification: MmuNotification) => {
-          const { phase } = notification;
-          const work = also[phase];
-          if (work !== undefined) {
-            work(mmu, notification);
-            return;
-          }
-          const answer = answers?.(mmu, notification);
-          if (answer !== undefined) {
-            if (phase === "start") notification.waitUntil(() => answer);
-            return;
-          }
-          if (ignores?.(notification) === true) return;
-          notification.waitUntil(function* () {
-            const range = pageRange(notification);
-            const covered =
-              slot === undefined
-                ? 1
-                : yield step("memslots of the range", () => {
-                    if (slot.freezes && phase === "start") counters.freeze?.();
-                    return slot.exists() ? 1 : 0;
-                  });
-            if (covered !== 0) {
-              yield spinLock(counters.mmuLock);
-              if (phase === "start") yield* mmu.zap(range.start, range.end, () => counters.begin([range]));
-              else
-                yield step("mmu_invalidate_seq++", () => {
-                  counters.end();
-                  return 0;
-                });
-              yield spinUnlock(counters.mmuLock);
-            }
-            if (slot?.freezes === true && phase === "end")
-              yield step("mn_active_invalidate_count--", () => {
-                counters.thaw?.();
-                return 0;
-              });
-          });
-        }),
-        fault: {
-          name: "software",
-          *handle({ vpn, write }) {
-            const early = samples === "before-lookup" && retryCheck ? yield sample(vpn) : 0;
-            if (early === BUSY) return FAULT_RETRY;
-            const found = yield* faults.getUserPages(vpn, { write });
-            const seq = samples === "after-lookup" ? yield sample(vpn) : early;
-            yield spinLock(counters.mmuLock);
-            const done = yield step(`install spte ${vpn}`, () => {
-              if (found < 0) return FAULT_ABORT;
-              if (retryCheck && counters.retry(seq, vpn)) return FAULT_RETRY;
-              const hostWritable = write || (found & GUP_WRITABLE) !== 0;
-              table.install(vpn, Math.floor(found / 2), { hostWritable, write });
-              return FAULT_RETRY;
-            });
-            yield spinUnlock(counters.mmuLock);
-            return done;
-          },
-        },
-        *unbind() {
-          yield spinLock(counters.mmuLock);
-          yield* mmu.zap(0, Infinity);
-          yield spinUnlock(counters.mmuLock);
-        },
-        entries: () =>
-          table.entries().map(({ gfn, spte }) => ({
-            where: "spte",
-            vpn: gfn,
-            pages: 1,
-            pfn: ShadowTable.pfn(spte),
-            read: (spte & SPTE_PRESENT) !== 0,
-            write: (spte & SPTE_WRITABLE) !== 0,
-          })),
-      };
-    },
-  });
+  /** kvm_flush_remote_tlbs(): the device's processors forget their translations; waits for the last. */
+  *flush(): Path {
+    const { tlb } = this;
+    if (tlb !== undefined) yield step("kvm_flush_remote_tlbs", () => tlb.invalidateAll());
+    yield spinUntil(
+      "kvm_flush_remote_tlbs: acknowledged",
+      () => this.#inFlight.drained && (tlb === undefined || tlb.drained),
+    );
+  }
+
+  entries(): SecondaryEntry[] {
+    const rows = this.table.entries().map(({ gfn, spte }) => ({
+      where: "spte" as const,
+      vpn: gfn,
+      pages: 1,
+      pfn: ShadowTable.pfn(spte),
+      read: true,
+      write: (spte & SPTE_WRITABLE) !== 0,
+    }));
+    return [...rows, ...(this.tlb?.entries(TAG) ?? [])];
+  }
+
+  /** The hardware's walk. What it finds is tracked by the TLB above, or here. */
+  *#walk(request: AccessRequest, tracks: boolean): Path<number> {
+    const { vpn, write } = request;
+    const found = yield step("walk of the shadow table", () => {
+      const leaf = this.#leaf(vpn);
+      const allowed = leaf > 0 && leafAllows(leaf, write);
+      // What the TLB above tracks ends here; what is tracked here has not begun.
+      if (!allowed && !tracks) request.end();
+      if (!allowed) return leaf > 0 ? F_PERMISSION : leaf;
+      return tracks ? this.#inFlight.use(TAG, vpn) * ROW + leaf : leaf;
+    });
+    if (found <= 0 || !tracks) return found;
+    request.hold(this.#inFlight, Math.floor(found / ROW));
+    return found % ROW;
+  }
+
+  #leaf(vpn: number): number {
+    const spte = this.table.get(vpn);
+    if ((spte & SPTE_PRESENT) === 0) return F_TRANSLATION;
+    return packLeaf(ShadowTable.pfn(spte), 0, LEAF_READ | ((spte & SPTE_WRITABLE) === 0 ? 0 : LEAF_WRITE));
+  }
 }
