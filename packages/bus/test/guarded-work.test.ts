@@ -1,11 +1,11 @@
-import { choose, step } from "@mmu-notifier/steps";
+import { choose, type Path, step } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
 import { type FaultBox, guardedWork } from "@mmu-notifier/bus";
 
 describe("guarded work", () => {
   it("leaves a free choice a free choice, so that a checker tries every alternative", () => {
     const box: FaultBox = { fault: undefined };
-    const path = guardedWork(function* () {
+    const path = guardedWork(function* (): Path<number> {
       return yield choose("yield the lock?", 3);
     }, box);
 
@@ -17,7 +17,7 @@ describe("guarded work", () => {
 
   it("keeps what a step throws, and says which", () => {
     const box: FaultBox = { fault: undefined };
-    const path = guardedWork(function* () {
+    const path = guardedWork(function* (): Path<number> {
       return yield step("boom", () => {
         throw new Error("no");
       });
