@@ -72,6 +72,8 @@ export interface GupFlags {
   readonly splitPmd?: boolean;
   /** The lock must not be dropped on the way. */
   readonly keepLock?: boolean;
+  /** When the lock was dropped the caller calls again: no fault is a second try. */
+  readonly calledAgain?: boolean;
 }
 
 const NO_PAGE = -1_000_001;
@@ -115,7 +117,7 @@ function* getPage(k: Kernel, cpu: number, mm: number, vpn: number, flags: GupFla
     if ((result & VM_FAULT_WRITE) !== 0) cowed = true;
     if ((result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0) {
       yield downRead(k.mms.mmapLock(mm));
-      if ((result & VM_FAULT_RETRY) !== 0) tried = FAULT_FLAG_TRIED;
+      if ((result & VM_FAULT_RETRY) !== 0 && flags.calledAgain !== true) tried = FAULT_FLAG_TRIED;
     } else if ((result & VM_FAULT_ERROR) !== 0) return vmFaultToErrno(result);
   }
 }

@@ -8,11 +8,12 @@ import { thpAllowedByFlags, vmaThpDisabled } from "../huge/thp-eligible.js";
 import { hugePmdSetAccessed } from "../huge/touch-pmd.js";
 import { hugetlbFault } from "../hugetlb/hugetlb-fault.js";
 import type { Kernel } from "../kernel.js";
-import { PMD_LEVEL } from "../page-table.js";
-import { isMigrationEntry, pteHugeLeaf, pteNone, pteProtnone, pteWrite } from "../pte.js";
+import { PMD_LEVEL, type Ptep } from "../page-table.js";
+import { isMigrationEntry, type Pte, pteHugeLeaf, pteNone, pteProtnone, pteWrite } from "../pte.js";
 import { isCowMapping, VM_ACCESS_FLAGS, VM_HUGETLB, VM_MAYWRITE, VM_WRITE } from "../vma.js";
 import { handlePteFault } from "./handle-pte-fault.js";
 import { packEntry, packedPte, packedPtep } from "./pte-map.js";
+import { doSwapPage } from "./swap-fault.js";
 import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_SIGSEGV, VmFault } from "./vm-fault.js";
 import { vmaKind } from "./vm-page-prot.js";
 
@@ -39,6 +40,14 @@ export function* handleMmFault(k: Kernel, cpu: number, vma: number, vpn: number,
 /** follow_hugetlb_page() up to v6.4: GUP calls hugetlb_fault() itself. */
 export function* hugetlbFaultFromGup(k: Kernel, cpu: number, vma: number, vpn: number, flags: number): Path<number> {
   return yield* hugetlbFault(k, yield* describe(k, cpu, vma, vpn, flags));
+}
+
+/** do_swap_page() for a caller of its own, not a fault: brings page `vpn` in, whose swap entry `pte` lies at `ptep`. VM_FAULT_ bits. */
+export function* swapInPage(k: Kernel, cpu: number, vma: number, vpn: number, ptep: Ptep, pte: Pte): Path<number> {
+  const vmf = yield* describe(k, cpu, vma, vpn, 0);
+  vmf.ptep = ptep;
+  vmf.origPte = pte;
+  return yield* doSwapPage(k, vmf);
 }
 
 /** What the VMA says, in one step: the caller's lock keeps it. */

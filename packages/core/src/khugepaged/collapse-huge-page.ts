@@ -1,7 +1,7 @@
 import { call, downRead, downWrite, mightSleep, type Path, step, upRead, upWrite } from "@mmu-notifier/steps";
-import { handleMmFault } from "../fault/handle-mm-fault.js";
+import { swapInPage } from "../fault/handle-mm-fault.js";
 import { VM_FAULT_ERROR, VM_FAULT_RETRY } from "../fault/vm-fault.js";
-import { lockPtl, unlockPtl } from "../fault/pte-map.js";
+import { lockPtl, packEntry, packedPte, packedPtep, unlockPtl } from "../fault/pte-map.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import { folioPut, freeSwapCache } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
@@ -49,16 +49,17 @@ function covers(k: Kernel, mm: number, vma: number, base: number): boolean {
   return k.vmas.lookup(k.mms.vmaList(mm), base) === vma && k.vmas.end(vma) >= base + k.tables.hugePages;
 }
 
-/** __collapse_huge_page_swapin(): a read fault for each swapped page. */
+/** __collapse_huge_page_swapin(): each swapped page comes in, without write access. */
 function* swapIn(k: Kernel, cpu: number, mm: number, vma: number, base: number): Path<boolean> {
   for (let vpn = base; vpn < base + k.tables.hugePages; vpn++) {
     const at = vpn;
-    const swapped = yield step("is_swap_pte", () => {
+    const found = yield step("is_swap_pte", () => {
       const ptep = k.tables.find(k.mms.pgd(mm), PTE_LEVEL, at);
-      return ptep !== 0 && isSwapPte(k.tables.get(ptep)) ? 1 : 0;
+      const pte = ptep === 0 ? 0 : k.tables.get(ptep);
+      return isSwapPte(pte) ? packEntry(ptep, pte) : 0;
     });
-    if (swapped === 0) continue;
-    const fault = yield* handleMmFault(k, cpu, vma, vpn, 0);
+    if (found === 0) continue;
+    const fault = yield* swapInPage(k, cpu, vma, vpn, packedPtep(found), packedPte(found));
     if ((fault & (VM_FAULT_ERROR | VM_FAULT_RETRY)) !== 0) return false;
   }
   return true;

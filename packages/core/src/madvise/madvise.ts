@@ -282,7 +282,7 @@ function* madvisePopulate(k: Kernel, t: Thread, from: number, to: number, write:
       return k.vmas.has(vma, write ? VM_WRITE : VM_READ) ? 0 : -EINVAL;
     });
     if (error !== 0) return error;
-    const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write });
+    const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write, calledAgain: !since(k.profile, 6, 9) });
     if (page === -EHWPOISON || page === -ENOMEM) return page;
     if (page < 0) return -EFAULT;
     vpn = yield* afterLeaf(k, t.mm, vpn);

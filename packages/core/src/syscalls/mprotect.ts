@@ -146,7 +146,7 @@ function* mprotectFixup(
   });
   // Locked private memory that gets writable is copied now, not in a later fault.
   if ((oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (flags & VM_WRITE) !== 0)
-    yield* populateVma(k, t, start, end, flags);
+    yield* populateVma(k, t, start, end, flags, { keepLock: true });
   return 0;
 }
 

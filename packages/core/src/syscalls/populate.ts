@@ -1,5 +1,5 @@
 import { call, downRead, type Path, step, upRead } from "@mmu-notifier/steps";
-import { getUserPages } from "../fault/gup.js";
+import { getUserPages, type GupFlags } from "../fault/gup.js";
 import type { Kernel } from "../kernel.js";
 import type { Thread } from "../thread.js";
 import { VM_ACCESS_FLAGS, VM_IO, VM_LOCKED, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../vma.js";
@@ -24,7 +24,8 @@ export function* populate(k: Kernel, t: Thread, start: number, end: number, igno
     const first = yield step("vma->vm_start", () => Math.max(from, k.vmas.start(vma)));
     const last = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));
     const flags = yield step("vma->vm_flags", () => k.vmas.flags(vma));
-    const error = (flags & (VM_IO | VM_PFNMAP)) === 0 ? yield* populateVma(k, t, first, last, flags) : 0;
+    const error =
+      (flags & (VM_IO | VM_PFNMAP)) === 0 ? yield* populateVma(k, t, first, last, flags, { calledAgain: true }) : 0;
     yield upRead(lock);
     if (error < 0 && !ignoreErrors) return error;
     at = last;
@@ -32,13 +33,24 @@ export function* populate(k: Kernel, t: Thread, start: number, end: number, igno
   return 0;
 }
 
-/** populate_vma_page_range(): reads or, where a write would not share, writes each page. mmap_lock held for reading. */
-export function* populateVma(k: Kernel, t: Thread, start: number, end: number, flags: number): Path<number> {
+/**
+ * populate_vma_page_range(): reads or, where a write would not share, writes each page. mmap_lock held for reading.
+ *
+ * @param how what becomes of the lock when a fault wants to drop it
+ */
+export function* populateVma(
+  k: Kernel,
+  t: Thread,
+  start: number,
+  end: number,
+  flags: number,
+  how: Pick<GupFlags, "calledAgain" | "keepLock">,
+): Path<number> {
   if ((flags & VM_LOCKONFAULT) !== 0 && (flags & VM_LOCKED) !== 0) return 0;
   const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   const force = (flags & VM_ACCESS_FLAGS) !== 0;
   for (let vpn = start; vpn < end;) {
-    const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write, force });
+    const page = yield* getUserPages(k, t.cpu, t.mm, vpn, { write, force, ...how });
     if (page < 0) return page;
     vpn = yield* afterLeaf(k, t.mm, vpn);
   }
