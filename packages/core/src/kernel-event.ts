@@ -45,6 +45,15 @@ export type KernelEvent =
       readonly dirty: boolean;
       readonly changed: boolean;
     }
+  /** force_sig_mceerr(): a process is told at once of a broken frame under its page. */
+  | {
+      readonly kind: "signal";
+      readonly mm: number;
+      readonly signal: number;
+      /** si_code. */
+      readonly code: number;
+      readonly vpn: number;
+    }
   /** A translation gained rights on the same frame. */
   | {
       readonly kind: "upgrade";

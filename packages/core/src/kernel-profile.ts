@@ -88,6 +88,8 @@ export interface KernelProfile {
    * in kernels built without CONFIG_THP_SWAP (the v6.18 that was recorded), the folio is split first.
    */
   readonly thpSwapsWhole: boolean;
+  /** Where a level is folded at run time, free_pgd_range() counts its table as freed though there is none, and flushes: not seen on v5.10. */
+  readonly flushesFoldedP4d: boolean;
   /** folio_referenced() asks secondary MMUs with clear_flush_young for each page it reclaims; the multi-generational LRU of later builds does not. */
   readonly reclaimAges: boolean;
   /** Faults try the per-VMA lock before mmap_lock: never, for anonymous VMAs (v6.4, v6.5), for all (since v6.6). */

@@ -76,6 +76,7 @@ export class Kernel {
     this.pte = new PteOps(arch, {
       mkwriteNeedsDirty: profile.arm64MkwriteNeedsDirty,
       softDirty: this.config.softDirty,
+      uffdWp: !arch.arm64 || profile.arm64UffdWp === "works",
       version: profile.version,
     });
     this.tables = new PageTables(memory, geometry);

@@ -19,7 +19,7 @@ const STOPPED = { ret: -11 } as const;
 
 /**
  * Runs operations as the program of the captures ran them, where that differs from the language's own meaning:
- * - the process has memory of its own beside the arena;
+ * - the process and its children have memory of their own beside the arena;
  * - `pin` was vmsplice(2), which takes references and no pins;
  * - a child that took a signal answers no more.
  */
@@ -47,8 +47,16 @@ export class CaptureInterpreter {
     const child = "child" in op && op.kind !== "fork" && op.kind !== "reap" ? op.child : -1;
     if (this.#stopped.has(child)) return record(statement, STOPPED);
     const done = this.#session.run(statement);
+    if (op.kind === "fork" && done.ret === 0) this.#executeText(op.child);
     if (child >= 0 && done.sig !== undefined) this.#stopped.add(child);
     return done;
+  }
+
+  /** A child reads its commands, with the text that its parent has. */
+  #executeText(child: number): void {
+    const { machine, state, process } = this.#session;
+    const t = { cpu: process.thread.cpu, mm: state.child(child) };
+    machine.run(userAccess(machine.kernel, t, textPage(this.#session), "read"), "child");
   }
 }
 
@@ -57,9 +65,10 @@ function record({ index, text }: Statement, result: Pick<OpRecord, "ret" | "err"
 }
 
 /** A process has memory of its own beside the arena, which never changes: a page of text that was executed. */
-function* programText({ machine, process }: ScriptSession): Path {
+function* programText(session: ScriptSession): Path {
+  const { machine, process } = session;
   const { kernel } = machine;
-  const page = kernel.arch.arm64 ? TEXT_PAGE.other : TEXT_PAGE.x86;
+  const page = textPage(session);
   yield* sysMmap(kernel, process.thread, {
     address: page * PAGE_SIZE,
     length: PAGE_SIZE,
@@ -69,6 +78,10 @@ function* programText({ machine, process }: ScriptSession): Path {
     offset: 0,
   });
   yield* userAccess(kernel, process.thread, page, "read");
+}
+
+function textPage({ machine }: ScriptSession): number {
+  return machine.kernel.arch.arm64 ? TEXT_PAGE.other : TEXT_PAGE.x86;
 }
 
 /** vmsplice(2): the pages' references lie in a pipe until it is closed. */

@@ -7,6 +7,7 @@ import {
   PTE_PROTNONE,
   PTE_RDONLY,
   PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
   PTE_USER,
   PTE_VALID,
   PTE_WRITE,
@@ -20,6 +21,8 @@ export interface PteOpsOptions {
   readonly mkwriteNeedsDirty?: boolean;
   /** CONFIG_MEM_SOFT_DIRTY: pte_mkdirty() sets PTE_SOFT_DIRTY too, where the architecture has it. */
   readonly softDirty?: boolean;
+  /** The entries have a userfaultfd write-protection bit; without one pte_mkuffd_wp() does nothing. */
+  readonly uffdWp?: boolean;
   /** Kernel version, for descriptor bits that moved; the newest when left out. */
   readonly version?: Version;
 }
@@ -37,17 +40,20 @@ export class PteOps {
   readonly #mkwriteNeedsDirty: boolean;
   /** What pte_mkdirty() sets. */
   readonly #dirtyBits: number;
+  /** What pte_mkuffd_wp() sets. */
+  readonly #uffdWpBit: number;
   readonly #bits: readonly DescriptorBit[];
   readonly #constants: readonly DescriptorConstant[];
 
   constructor(
     arch: Architecture,
-    { mkwriteNeedsDirty = false, softDirty = false, version = NEWEST }: PteOpsOptions = {},
+    { mkwriteNeedsDirty = false, softDirty = false, uffdWp = true, version = NEWEST }: PteOpsOptions = {},
   ) {
     this.#arch = arch;
     this.#dbm = arch.writeEncoding === "dbm";
     this.#mkwriteNeedsDirty = mkwriteNeedsDirty;
     this.#dirtyBits = softDirty && arch.softDirty ? PTE_DIRTY | PTE_SOFT_DIRTY : PTE_DIRTY;
+    this.#uffdWpBit = uffdWp ? PTE_UFFD_WP : 0;
     this.#bits = arch.descriptor.filter((line) => holdsIn(line, version));
     this.#constants = arch.constants.filter((line) => holdsIn(line, version));
   }
@@ -81,6 +87,11 @@ export class PteOps {
     if (!this.#dbm) return pte & ~PTE_WRITE;
     const kept = this.dirty(pte) ? pte | PTE_DIRTY : pte;
     return (kept & ~PTE_WRITE) | PTE_RDONLY;
+  }
+
+  /** pte_mkuffd_wp() of an entry that is protected now; nothing where entries have no such bit. */
+  mkuffdWp(pte: Pte): Pte {
+    return pte | this.#uffdWpBit;
   }
 
   /** maybe_mkwrite(): writable if the VMA is. */

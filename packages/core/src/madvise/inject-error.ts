@@ -19,7 +19,7 @@ function* inject(k: Kernel, t: Thread, from: number, to: number, advice: number)
     yield upRead(k.mms.mmapLock(t.mm));
     if (pfn < 0) return pfn;
     const error =
-      advice === MADV_SOFT_OFFLINE ? yield* softOffline(k, t.cpu, pfn) : yield* memoryFailure(k, t.cpu, pfn);
+      advice === MADV_SOFT_OFFLINE ? yield* softOffline(k, t.cpu, pfn) : yield* memoryFailure(k, t, vpn, pfn);
     if (error !== 0) return error;
   }
   return 0;

@@ -11,7 +11,6 @@ import {
   PTE_HUGE,
   PTE_UFFD_WP,
   pteClearUffdWp,
-  pteMkuffdWp,
   ptePresent,
   pteWrite,
   SWP_DEVICE_EXCLUSIVE_READ,
@@ -47,7 +46,7 @@ export function modifiedEntry(k: Kernel, before: Pte, change: ChangeProtection):
   const huge = (before & PTE_HUGE) !== 0 && (change.vmFlags & VM_HUGETLB) === 0;
   let pte = k.pte.modify(before, change.newprot);
   if (huge && k.profile.x86PmdModifyDropsDirty && k.arch.writeEncoding === "direct") pte &= ~PTE_DIRTY;
-  if (change.uffdWp) pte = pteMkuffdWp(k.pte.wrprotect(pte));
+  if (change.uffdWp) pte = k.pte.mkuffdWp(k.pte.wrprotect(pte));
   else if (change.uffdWpResolve) pte = pteClearUffdWp(pte);
   else if ((pte & PTE_UFFD_WP) !== 0 && since(k.profile, 6, 4)) pte = k.pte.wrprotect(pte);
   return pte;
@@ -64,7 +63,7 @@ export function changedNonPresent(k: Kernel, vma: number, before: Pte, change: C
   if (before === 0) return change.uffdWp && wpUsesMarkers(k, vma) ? mkSwp(SWP_MARKER_UFFD_WP, 0) : 0;
   if (isPteMarker(before)) return change.uffdWpResolve && swpType(before) === SWP_MARKER_UFFD_WP ? 0 : before;
   const pte = readable(k, before);
-  if (change.uffdWp) return pte | PTE_UFFD_WP;
+  if (change.uffdWp) return k.pte.mkuffdWp(pte);
   return change.uffdWpResolve ? pte & ~PTE_UFFD_WP : pte;
 }
 

@@ -21,7 +21,7 @@ export function freePgtables(
 function* free(k: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Path {
   const { top, span } = k.tables;
   yield* freeBelow(k, tlb, top, start, end, floor, ceiling);
-  if (!k.arch.foldsP4d) return;
+  if (!k.arch.foldsP4d || !k.profile.flushesFoldedP4d) return;
   const size = span[top]!;
   for (let block = start - (start % size); block < end; block += size) {
     if (block >= floor && block + size <= ceiling) tlb.freeTable(0, top, block);

@@ -11,7 +11,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { PG_DIRTY } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
-import { mkPte, type Pte, pteMkspecial, pteMkuffdWp, pteNone } from "../pte.js";
+import { mkPte, type Pte, pteMkspecial, pteNone } from "../pte.js";
 import { folioAddNewAnonRmap, folioAddRmap } from "../rmap/rmap.js";
 import type { Thread } from "../thread.js";
 import { setPteAt } from "../tlb/ptep.js";
@@ -120,6 +120,6 @@ function newPage(k: Kernel, vma: number, vpn: number, value: number, shared: boo
 
 function pageEntry(k: Kernel, vma: number, page: number, wp: boolean): Pte {
   const dirty = k.pte.mkdirty(mkPte(page, vmPageProtOf(k, vma)));
-  if (wp) return pteMkuffdWp(k.pte.wrprotect(dirty));
+  if (wp) return k.pte.mkuffdWp(k.pte.wrprotect(dirty));
   return k.vmas.has(vma, VM_WRITE) ? k.pte.mkwrite(dirty) : dirty;
 }

@@ -1,10 +1,10 @@
 import type { BusCall } from "@mmu-notifier/bus";
-import type { Kernel, KernelEvent } from "@mmu-notifier/core";
+import { type Kernel, type KernelEvent, SIGBUS } from "@mmu-notifier/core";
 import type { DeviceEvent } from "@mmu-notifier/sdk";
 import type { Unsubscribable } from "rxjs";
 import { ARENA_PAGE, ARENA_REACH } from "../script.js";
 import { placeOf, touchesArena } from "./place.js";
-import type { EventRecord, Happening, Place, Who } from "./record.js";
+import type { EventRecord, Happening, OpResult, Place, Who } from "./record.js";
 
 /** Reason of a flush of this mm on this CPU (TLB_LOCAL_MM_SHOOTDOWN). */
 const LOCAL_MM_SHOOTDOWN = 3;
@@ -27,12 +27,22 @@ export interface Cast {
   readonly listening: boolean;
 }
 
+/** A signal that a system call sent to its own process, as a result tells it. */
+type RecordedSignal = Required<Pick<OpResult, "sig" | "code" | "at">>;
+
+interface Recorded {
+  readonly ev: readonly EventRecord[];
+  readonly happened: readonly Happening[] | undefined;
+  readonly signal: RecordedSignal | undefined;
+}
+
 /** Turns a machine's events into what records hold. */
 export class Recorder {
   readonly #cast: Cast;
   readonly #subscriptions: Unsubscribable[];
   #ev: EventRecord[] = [];
   #happened: Happening[] | undefined;
+  #signal: RecordedSignal | undefined;
 
   /** @param detail also collect {@link Happening}s */
   constructor(kernel: Kernel, cast: Cast, detail: boolean) {
@@ -45,9 +55,10 @@ export class Recorder {
   }
 
   /** Everything since the last time, and starts afresh. */
-  take(): { readonly ev: readonly EventRecord[]; readonly happened: readonly Happening[] | undefined } {
-    const taken = { ev: this.#ev, happened: this.#happened };
+  take(): Recorded {
+    const taken = { ev: this.#ev, happened: this.#happened, signal: this.#signal };
     this.#ev = [];
+    this.#signal = undefined;
     if (this.#happened !== undefined) this.#happened = [];
     return taken;
   }
@@ -106,6 +117,13 @@ export class Recorder {
           changed,
           ...of(this.#cast.who(event.mm)),
         });
+        return;
+      }
+      case "signal": {
+        const { code } = event;
+        const at = event.vpn - ARENA_PAGE;
+        const sig = event.signal === SIGBUS ? "BUS" : "SEGV";
+        if (event.mm === mm && actor === undefined) this.#signal = { sig, code, at };
         return;
       }
       case "upgrade": {

@@ -126,11 +126,12 @@ export class ScriptSession implements Cast {
     this.#actor =
       "child" in op && op.kind !== "fork" && op.child >= 0 ? `c${op.child}` : isDaemon(op.kind) ? "k" : undefined;
     const { cleanup, ...result } = this.#execute(statement);
-    const { ev, happened } = this.#recorder.take();
+    const { ev, happened, signal } = this.#recorder.take();
     const record: OpRecord = {
       i: statement.index,
       op: statement.text,
       ...result,
+      ...signal,
       ev,
       ...(this.#options.snapshots === false ? { vma: [], pg: [] } : this.snapshot()),
       ...(happened === undefined ? {} : { happened }),
