@@ -377,3 +377,11 @@ function* breaksOff(k: Kernel): Path {
   yield step("alloc", () => k.pages.alloc());
   throw new Error("broken");
 }
+
+describe("a child with a notifier of its own", () => {
+  it("loses it when it executes another program, and can be reaped", () => {
+    const records = run("fork\nckvm 0\ncexec 0\ncread 0 0\nreap 0\n");
+
+    expect(records.map(({ ret, sig }) => ret ?? sig)).toEqual([0, 0, 0, "SEGV", 0]);
+  });
+});

@@ -19,15 +19,23 @@ export function* reap(env: Environment, op: OpOf<"reap">): Path<Outcome> {
   const t = yield* threadOf(env, op.child);
   if (t === undefined) return NO_CHILD;
   yield* mmput(env.k, t);
-  // Descriptors close after the address space is gone.
-  const subscription = yield step("kvm: last reference", () => env.state.childNotifier(op.child));
-  if (subscription !== 0) yield* env.notifier.close(subscription, t.mm);
+  yield* closeNotifier(env, op.child, t.mm);
   yield step("wait4", () => {
     env.state.setChild(op.child, 0);
-    env.state.setChildNotifier(op.child, 0);
     return 0;
   });
   return { ret: 0 };
+}
+
+/** Descriptors close after the address space is gone; a notifier keeps the mm it was registered for until then. */
+function* closeNotifier(env: Environment, child: number, mm: number): Path {
+  const subscription = yield step("kvm: last reference", () => env.state.childNotifier(child));
+  if (subscription === 0) return;
+  yield* env.notifier.close(subscription, mm);
+  yield step("kvm: closed", () => {
+    env.state.setChildNotifier(child, 0);
+    return 0;
+  });
 }
 
 export function* exec(env: Environment, op: OpOf<"cexec">): Path<Outcome> {
@@ -39,6 +47,7 @@ export function* exec(env: Environment, op: OpOf<"cexec">): Path<Outcome> {
     env.state.setChild(op.child, mm);
     return 0;
   });
+  yield* closeNotifier(env, op.child, t.mm);
   return { ret: 0 };
 }
 
