@@ -2,6 +2,7 @@ import type { MmuNotification } from "@mmu-notifier/bus";
 import type { Kernel, Pages } from "@mmu-notifier/core";
 import type { Scheduler, Task } from "@mmu-notifier/steps";
 import type { Binding, HardwareTask } from "../binding.js";
+import { checkBinding } from "../check-binding.js";
 import { resolveOptions } from "../check-definition.js";
 import type { BindingContext, DeviceContext } from "../context.js";
 import { Costs } from "../costs.js";
@@ -126,7 +127,7 @@ export class Device<D, O extends object> {
   /**
    * Connects the device to an address space, at set-up.
    *
-   * @throws SdkError SDK_BIND_FAILED, SDK_ASIDS_EXHAUSTED; BusError BUS_MIXED_OPS and others
+   * @throws SdkError SDK_BIND_FAILED, SDK_ASIDS_EXHAUSTED, SDK_DEFINITION_INVALID; BusError BUS_MIXED_OPS and others
    */
   bind(mm: number): BoundDevice {
     const declarations = declarationsOf(this.definition, this.host, this.options);
@@ -147,6 +148,7 @@ export class Device<D, O extends object> {
       pages: pageServices(this.#k, mm),
     };
     const binding = this.definition.create(context);
+    checkBinding(binding, this.definition.name);
     this.#attach(binding);
     const bound: BoundDevice = {
       binding,
