@@ -2,9 +2,12 @@ import {
   type Architecture,
   INODE_HUGETLB,
   type KernelConfig,
+  MAP_FIXED,
+  MAP_SHARED,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
+  sysMmap,
   sysMprotect,
   sysMremap,
   sysMunmap,
@@ -39,11 +42,14 @@ export class VmaMachine extends MmMachine {
       invalidate_range: "X",
       arch_invalidate_secondary_tlbs: "X",
       change_pte: "C",
+      clear_flush_young: "Y",
       release: "R",
     };
     this.k.bus.calls.subscribe(({ call, start, end, event, onlyEnd }) => {
       const what = event === undefined ? "" : ` ${event.replace("MMU_NOTIFY_", "")}`;
-      this.#timeline.push(`${names[call] ?? call} ${rangeOf(start, end)}${what}${onlyEnd === true ? " only" : ""}`);
+      // change_pte is about one entry and gets its address only.
+      const where = call === "change_pte" ? rangeOf(start, start + PAGE_SIZE) : rangeOf(start, end);
+      this.#timeline.push(`${names[call] ?? call} ${where}${what}${onlyEnd === true ? " only" : ""}`);
     });
     this.k.events.subscribe((event) => {
       if (event.kind === "tlb-flush") {
@@ -62,6 +68,13 @@ export class VmaMachine extends MmMachine {
     this.#timeline.length = 0;
     action();
     return [...this.#timeline];
+  }
+
+  /** mmap of a file at a fixed place, refused or not. */
+  mapFile(file: number, page: number, pages: number): Path<number> {
+    const flags = MAP_SHARED | MAP_FIXED;
+    const request = { address: this.at(page), length: pages * PAGE_SIZE, prot: PROT_READ | PROT_WRITE, flags, file };
+    return sysMmap(this.k, this.t, request);
   }
 
   unmap(page: number, pages: number): Path<number> {
@@ -103,5 +116,5 @@ export class VmaMachine extends MmMachine {
 
 function rangeOf(start: number, end: number): string {
   if (start === 0 && !(end < 2 ** 63)) return "all";
-  return `${start / PAGE_SIZE - BASE}-${end / PAGE_SIZE - BASE}`;
+  return `${start / PAGE_SIZE - BASE}-${end < 2 ** 63 ? end / PAGE_SIZE - BASE : "max"}`;
 }

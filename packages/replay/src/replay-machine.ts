@@ -33,7 +33,7 @@ export function replayMachine(options: ReplayOptions, profile: KernelProfile): M
     kernel: profile,
     arch: options.arch ?? REPLAY_ARCH,
     registry: registryOf(options),
-    config: { faultAroundPages: 1, ...options.config },
+    config: { faultAroundPages: 1, hugetlbPages: 0, ...options.config },
   });
 }
 

@@ -1,12 +1,13 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { EACCES, EAGAIN, EBADF, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from "../errno.js";
 import { FMODE_APPEND, FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_HUGETLB, INODE_PFNMAP, INODE_SHMEM } from "../file.js";
-import { filePut } from "../files/file-put.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import type { Thread } from "../thread.js";
+import { tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { doVmiMunmap } from "../unmap/munmap.js";
+import { unmapVmas } from "../unmap/unmap-vmas.js";
 import {
   VM_ACCOUNT,
   VM_DONTDUMP,
@@ -31,6 +32,7 @@ import {
   VM_WRITE,
 } from "../vma.js";
 import { vmaMergeNewRange } from "../vma/merge.js";
+import { removeVma } from "../vma/remove-vma.js";
 import { getUnmappedArea } from "../vma/unmapped-area.js";
 import { mmapWriteLock, mmapWriteUnlock } from "../vma/vma-lock.js";
 import { reserveHugetlb } from "../hugetlb/reserve.js";
@@ -251,11 +253,18 @@ function* mmapRegion(
     }
   }
   const vma = yield step("__mmap_new_vma", () => newVma(k, t.mm, start, end, flags | special, file, offset, hugetlb));
-  if (vma < 0) return vma;
+  if (hugetlb) {
+    const error = yield step("hugetlbfs_file_mmap", () => hugetlbfsFileMmap(k, t.mm, vma));
+    if (error !== 0) {
+      yield* undoFileMmap(k, t, vma, start, end);
+      return error;
+    }
+  }
   yield* finish(k, t.mm, vma, end - start);
   return start;
 }
 
+/** A new VMA, in the list unless the file's mmap method has a word in it. Inside a step. */
 function newVma(
   k: Kernel,
   mm: number,
@@ -266,7 +275,6 @@ function newVma(
   pgoff: number,
   hugetlb: boolean,
 ): number {
-  if (hugetlb && pgoff % k.tables.hugePages !== 0) return -EINVAL;
   const vma = k.vmas.alloc(mm, start, end, flags);
   k.vmas.setRange(vma, start, end, pgoff);
   let backing = file;
@@ -278,16 +286,26 @@ function newVma(
     k.vmas.setRange(vma, start, end, 0);
   }
   k.vmas.setFile(vma, backing);
-  if (hugetlb) {
-    const error = reserveHugetlb(k, vma);
-    if (error !== 0) {
-      k.vmas.free(vma);
-      filePut(k, backing);
-      return error;
-    }
-  }
-  k.vmas.insert(k.mms.vmaList(mm), vma);
+  if (!hugetlb) k.vmas.insert(k.mms.vmaList(mm), vma);
   return vma;
+}
+
+/** hugetlbfs_file_mmap(): the VMA gets its promise of pages and into the list; 0 or -errno. Inside a step. */
+function hugetlbfsFileMmap(k: Kernel, mm: number, vma: number): number {
+  const error = k.vmas.pgoff(vma) % k.tables.hugePages === 0 ? reserveHugetlb(k, vma) : -EINVAL;
+  if (error === 0) k.vmas.insert(k.mms.vmaList(mm), vma);
+  return error;
+}
+
+/** What a file's mmap method mapped before it refused is taken away again: listeners hear of an UNMAP. */
+function* undoFileMmap(k: Kernel, t: Thread, vma: number, start: number, end: number): Path {
+  const tlb = yield* tlbGatherMmu(k, t.cpu, t.mm);
+  yield* call("unmap_region", unmapVmas(k, t.cpu, tlb, [vma], start, end));
+  yield* tlb.finish();
+  yield step("fput, vm_area_free", () => {
+    removeVma(k, vma);
+    return 0;
+  });
 }
 
 /** The end of mmap_region(): locked memory is counted, the VMA is soft-dirty. */

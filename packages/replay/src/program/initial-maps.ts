@@ -88,6 +88,13 @@ export function* buildAddressSpace(
     });
   }
   const stack = vmas.find(({ path }) => path === "[stack]");
+  yield step("mm->mmap_base", () => {
+    // The dynamic loader was the first to be mapped, at the top.
+    const below = vmas.filter(({ end }) => stack === undefined || end <= stack.start);
+    const base = Math.max(0, ...below.map(({ end }) => end));
+    if (base > 0) k.mms.setMmapBase(t.mm, Math.ceil(base / PAGE));
+    return 0;
+  });
   if (stack !== undefined) yield* writeArguments(stack, state.faults, access);
   for (const vma of vmas) {
     const wanted = protOf(vma.prot);

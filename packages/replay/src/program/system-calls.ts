@@ -1,9 +1,11 @@
 import {
   EEXIST,
+  ENOMEM,
   type Kernel,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_SHARED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -18,11 +20,13 @@ import {
   sysMunmap,
   type Thread,
 } from "@mmu-notifier/core";
-import type { Path } from "@mmu-notifier/steps";
+import { type Path, type Step, step } from "@mmu-notifier/steps";
 import type { CallRecord } from "../read/trace-record.js";
 import type { BackingFiles } from "./backing-files.js";
 
 const PAGE = 4096;
+/** Bits above it ask for another size than 2 MiB. */
+const MAP_HUGE_SHIFT = 26;
 
 /** A system call of a trace with what it returned. */
 export interface FinishedCall {
@@ -52,6 +56,11 @@ const at = (args: readonly number[], index: number): number => args[index] ?? 0;
 /** mmap places the mapping where the trace's kernel did. */
 function* mmap({ k, t, pid, files }: CallContext, args: readonly number[], result: number): Path<number> {
   const [length, prot, flags, descriptor, offset] = [at(args, 1), at(args, 2), at(args, 3), at(args, 4), at(args, 5)];
+  const hugetlb = (flags & MAP_ANONYMOUS) !== 0 && (flags & MAP_HUGETLB) !== 0;
+  if (hugetlb) yield sizePool(k, result < 0 ? 0 : Math.ceil(length / PAGE / k.tables.hugePages));
+  // Huge pages that are not to be had are refused after a place was found, and what is undone there is notified.
+  if (hugetlb && result === -ENOMEM && flags >>> MAP_HUGE_SHIFT === 0)
+    return yield* sysMmap(k, t, { address: at(args, 0), length, prot, flags });
   if (result < 0) return result;
   const file =
     (flags & MAP_ANONYMOUS) !== 0 ? 0 : files.mapped(pid, descriptor, result, result + length, offset + length);
@@ -62,6 +71,15 @@ function* mmap({ k, t, pid, files }: CallContext, args: readonly number[], resul
   if (placed === -EEXIST)
     return yield* sysMmap(k, t, { ...request, flags: (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED });
   return placed;
+}
+
+/** The trace does not say how many huge pages its kernel had: as many as it gave, and none when it refused. */
+function sizePool({ hugetlb }: Kernel, pages: number): Step {
+  return step("nr_hugepages", () => {
+    while (hugetlb.free - hugetlb.reserved > pages) hugetlb.take(false);
+    while (hugetlb.free - hugetlb.reserved < pages) hugetlb.giveBack();
+    return 0;
+  });
 }
 
 function mremap({ k, t }: CallContext, args: readonly number[], result: number): Path<number> {
