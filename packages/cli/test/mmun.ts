@@ -53,14 +53,14 @@ export class Mmun {
       encoding: "utf8",
       input: options.input ?? "",
       cwd: options.cwd ?? root,
-      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "", CI: "", ...options.env },
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, CI: "", ...options.env },
     });
     return { code: status, stdout, stderr };
   }
 
   /** Starts the command and does not wait for it. */
   start(args: readonly string[]): ChildProcessWithoutNullStreams {
-    return spawn(process.execPath, [this.#main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1" } });
+    return spawn(process.execPath, [this.#main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } });
   }
 
   remove(): void {

@@ -58,15 +58,12 @@ export type DeviceEvent =
     }
   | {
       readonly kind: "error";
-      readonly code:
-        | "CMDQ_TIMEOUT"
-        | "CERROR_ATC_INV_SYNC"
-        | "EVTQ_OVERFLOW"
-        | "PRIQ_OVERFLOW"
-        | "KVM_BUG_ON"
-        | "WARN_MN_ACTIVE";
+      readonly code: DeviceErrorCode;
       readonly message: string;
     };
+
+/** What hardware and drivers complain about. */
+type DeviceErrorCode = "CMDQ_TIMEOUT" | "CERROR_ATC_INV_SYNC" | "PRIQ_OVERFLOW" | "KVM_BUG_ON" | "WARN_MN_ACTIVE";
 
 /** An event that says that something is wrong. */
 export type DeviceError = Extract<DeviceEvent, { readonly kind: "error" }>;
@@ -92,7 +89,7 @@ export class DeviceEvents {
   }
 
   /** What hardware or a driver's own checks complain about; inside a step. */
-  error(code: DeviceError["code"], message: string): void {
+  error(code: DeviceErrorCode, message: string): void {
     const event = { kind: "error", code, message } as const;
     this.#errors.next(event);
     this.#subject.next(event);
