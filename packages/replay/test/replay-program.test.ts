@@ -112,6 +112,26 @@ test("a thread, a vfork child and a forked child act on the right memory", async
   expect(report.processes[0]!.byCause["fork"]).toEqual({ matched: 2, missing: 0, extra: 0 });
 });
 
+test("a refused mmap of huge pages is undone where the kernel's search had put it", async () => {
+  const report = await program(
+    lines(
+      "2 7 7 V 7f0000400000 7f0000600000 rw-p 00000000 -",
+      "2 7 7 V 7f0000801000 7f0000802000 rw-p 00000000 -",
+      "2 7 7 V 7ffd00000000 7ffd00021000 rw-p 00000000 [stack]",
+      "3 7 7 S mmap 0 0x200000 3 0x40021 0xffffffff 0",
+      "3 7 7 N 7f0000600000 7f0000800000",
+      "3 7 7 R mmap 0xfffffffffffffff4",
+      "4 7 7 S mmap 0 0x200000 3 0x40021 0xffffffff 0",
+      "4 7 7 R mmap 0x7f0000600000",
+      "5 7 7 S munmap 0x7f0000600000 0x200000",
+      "5 7 7 N 7f0000600000 7f0000800000",
+      "5 7 7 R munmap 0x0",
+    ),
+  );
+
+  expect(report.agreement).toEqual({ matched: 2, missing: 0, extra: 0 });
+});
+
 test("calls that the model does not know, and faults outside all mappings, are counted", async () => {
   const report = await program(
     lines("2 7 7 S mlock 0x10000 0x1000", "2 7 7 R mlock 0x0", "3 7 7 F 90000 6", "4 7 7 F 20000 4", "5 7 7 F 20000 7"),
