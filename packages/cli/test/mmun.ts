@@ -60,7 +60,10 @@ export class Mmun {
 
   /** Starts the command and does not wait for it. */
   start(args: readonly string[]): ChildProcessWithoutNullStreams {
-    return spawn(process.execPath, [this.#main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } });
+    return spawn(process.execPath, [this.#main, ...args], {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
+    });
   }
 
   remove(): void {

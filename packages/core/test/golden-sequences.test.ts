@@ -66,7 +66,7 @@ function written(m: VmaMachine, pages: number): void {
 }
 
 const fork = (m: VmaMachine): number => m.run(sysFork(m.k, m.t));
-const reap = (m: VmaMachine, child: number): void => void m.run(mmput(m.k, { cpu: 0, mm: child }));
+const reap = (m: VmaMachine, child: number): void => m.run(mmput(m.k, { cpu: 0, mm: child }));
 const advise = (m: VmaMachine, page: number, pages: number, advice: number) =>
   m.run(sysMadvise(m.k, m.t, m.at(page), pages * PAGE_SIZE, advice));
 
