@@ -48,9 +48,17 @@ export {
 } from "./scene/scene.js";
 
 // The museum of bugs
-export type { ExpectedVerdict, MuseumEntry, Variant } from "./museum/entry.js";
+export type { ExpectedVerdict, MuseumControl, MuseumEntry, Variant } from "./museum/entry.js";
+export { controls } from "./museum/controls/controls.js";
 export { museum } from "./museum/museum.js";
-export { type EntryResult, type FoundVerdict, runEntry, type VariantResult } from "./museum/run-entry.js";
+export {
+  type ControlResult,
+  type EntryResult,
+  type FoundVerdict,
+  runControl,
+  runEntry,
+  type VariantResult,
+} from "./museum/run-entry.js";
 
 // Litmus tests
 export { compareOutcomes, type Comparison } from "./litmus/compare.js";

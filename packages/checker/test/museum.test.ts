@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type EntryResult, museum, runEntry } from "../src/index.js";
+import { type ControlResult, controls, type EntryResult, museum, runControl, runEntry } from "../src/index.js";
 
 describe.each(museum.map((entry) => [entry.id, entry] as const))("%s", (_id, entry) => {
   let result: EntryResult;
@@ -25,7 +25,50 @@ describe.each(museum.map((entry) => [entry.id, entry] as const))("%s", (_id, ent
   });
 });
 
+describe.each(controls.map((control) => [control.id, control] as const))("control %s", (_id, control) => {
+  let result: ControlResult;
+  beforeAll(() => {
+    result = runControl(control);
+  });
+
+  it("is not called a bug, in any of its forms", () => {
+    expect(result.complaints).toEqual([]);
+    for (const model of result.models) expect([model.complete, model.reached, model.found]).toEqual([true, true, []]);
+  });
+});
+
 describe("the museum", () => {
+  it("has the 35 bugs and the 11 controls", () => {
+    expect([museum.length, controls.length]).toEqual([35, 11]);
+  });
+
+  it("tells the form with a filter from the form without", () => {
+    const [filtered, unfiltered] = runControl(controls.find(({ id }) => id === "kvm-upgrade-overzap")!).models;
+
+    expect(unfiltered!.states).toBeGreaterThan(filtered!.states);
+  });
+
+  it("says so when an entry does not say what it must", () => {
+    const [first] = museum;
+    const wrong = { ...first!, expect: [{ verdict: "STALE-USE", object: "dev0", steps: 3 }] } as const;
+
+    expect(runEntry(wrong).complaints).toEqual([
+      "the buggy variant does not give STALE-USE on dev0",
+      "the buggy variant gives LIVELOCK on dev0, which nobody expects",
+    ]);
+  });
+
+  it("says so when a search is cut off, or never comes to what it is about", () => {
+    const entry = museum.find(({ id }) => id === "kvm-no-retry-check")!;
+
+    expect(runEntry({ ...entry, explore: { maxStates: 5 } }).complaints).toEqual([
+      "the buggy variant never comes to what it is about",
+      "the buggy variant does not give STALE-USE on page 0",
+      "the fixed variant never comes to what it is about",
+      "the search of the fixed variant is not complete: cut off at 5 states",
+    ]);
+  });
+
   it("has names and numbers of its own for every entry", () => {
     expect(new Set(museum.map(({ id }) => id)).size).toBe(museum.length);
     expect(new Set(museum.map(({ number }) => number)).size).toBe(museum.length);

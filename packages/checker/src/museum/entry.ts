@@ -42,3 +42,19 @@ export interface MuseumEntry {
   /** The scenario, made anew. */
   model(variant: Variant): SceneModel;
 }
+
+/**
+ * A situation that looks like a bug and is none: the checker must not say otherwise.
+ *
+ * @public
+ */
+export interface MuseumControl {
+  readonly id: string;
+  /** Why it looks like a bug, and why it is none. */
+  readonly about: string;
+  /** Warnings that it may get, and must get: COST, LOST-YOUNG. @defaultValue none */
+  readonly warns?: readonly Verdict[];
+  readonly explore?: ExploreOptions;
+  /** The scenario, in each of its forms, made anew. */
+  readonly models: readonly (() => SceneModel)[];
+}

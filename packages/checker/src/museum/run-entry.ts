@@ -2,7 +2,8 @@ import { type Counterexample, counterexampleOf } from "../counterexample/replay.
 import type { Exploration, ExploreOptions, Finding } from "../engine/exploration.js";
 import { explore } from "../engine/explore.js";
 import type { SceneModel } from "../scene/scene.js";
-import type { ExpectedVerdict, MuseumEntry, Variant } from "./entry.js";
+import type { Verdict } from "../engine/verdict.js";
+import type { ExpectedVerdict, MuseumControl, MuseumEntry, Variant } from "./entry.js";
 
 /** A verdict that was found, with the shortest way to it. */
 export interface FoundVerdict extends ExpectedVerdict {
@@ -19,8 +20,10 @@ export interface VariantResult {
   readonly bounds: string;
   /** The situation that the scenario is about came up. */
   readonly reached: boolean;
-  /** Errors, in the order in which they were met; warnings are left out. */
+  /** Errors, in the order in which they were met. */
   readonly found: readonly FoundVerdict[];
+  /** What is slow or inexact, and right: COST, LOST-YOUNG. */
+  readonly warnings: readonly FoundVerdict[];
 }
 
 /** What the checker says about an entry. */
@@ -31,6 +34,16 @@ export interface EntryResult {
   /** Sentences about what is not as the entry says; none when all is well. */
   readonly complaints: readonly string[];
 }
+
+/** What the checker says about a control, form by form. */
+export interface ControlResult {
+  readonly control: MuseumControl;
+  readonly models: readonly Omit<VariantResult, "variant">[];
+  /** Sentences about what is not as it must be; none when all is well. */
+  readonly complaints: readonly string[];
+}
+
+const WARNINGS: ReadonlySet<Verdict> = new Set<Verdict>(["COST", "LOST-YOUNG"]);
 
 /** Explores a scene and notes whether it comes to what it is about. */
 function exploreScene(model: SceneModel, options: ExploreOptions = {}): Omit<VariantResult, "variant"> {
@@ -50,14 +63,33 @@ function exploreScene(model: SceneModel, options: ExploreOptions = {}): Omit<Var
   };
   const exploration = explore(model.reached === undefined ? model : watched, options);
   const { states, transitions, complete, bounds } = exploration;
-  return { states, transitions, complete, bounds, reached, found: errorsOf(model, exploration) };
+  const all = verdictsOf(model, exploration);
+  const found = all.filter(({ verdict }) => !WARNINGS.has(verdict));
+  const warnings = all.filter(({ verdict }) => WARNINGS.has(verdict));
+  return { states, transitions, complete, bounds, reached, found, warnings };
 }
 
 /** Puts both variants of an entry to the checker. */
 export function runEntry(entry: MuseumEntry): EntryResult {
   const buggy = runVariant(entry, "buggy");
   const fixed = runVariant(entry, "fixed");
-  return { entry, buggy, fixed, complaints: [...complaintsOfBuggy(entry, buggy), ...complaintsOfFixed(fixed)] };
+  return {
+    entry,
+    buggy,
+    fixed,
+    complaints: [...complaintsOfBuggy(entry, buggy), ...complaintsOfClean("the fixed variant", fixed)],
+  };
+}
+
+/** Puts a control to the checker. */
+export function runControl(control: MuseumControl): ControlResult {
+  const { warns = [] } = control;
+  const models = control.models.map((model) => exploreScene(model(), control.explore));
+  const given = new Set(models.flatMap(({ warnings }) => warnings.map(({ verdict }) => verdict)));
+  const complaints = models.flatMap((result) => complaintsOfClean("the control", result));
+  for (const verdict of warns) if (!given.has(verdict)) complaints.push(`the control does not warn of ${verdict}`);
+  for (const verdict of given) if (!warns.includes(verdict)) complaints.push(`the control warns of ${verdict}`);
+  return { control, models, complaints };
 }
 
 /** Puts one variant of an entry to the checker. */
@@ -65,7 +97,7 @@ function runVariant(entry: MuseumEntry, variant: Variant): VariantResult {
   return { variant, ...exploreScene(entry.model(variant), entry.explore) };
 }
 
-function errorsOf(model: SceneModel, { findings }: Exploration): FoundVerdict[] {
+function verdictsOf(model: SceneModel, { findings }: Exploration): FoundVerdict[] {
   const found: FoundVerdict[] = [];
   for (const finding of findings) {
     const known = found.some(({ verdict, object }) => verdict === finding.verdict && object === finding.about);
@@ -100,9 +132,12 @@ function complaintsOfBuggy({ expect }: MuseumEntry, { found, reached }: VariantR
   return complaints;
 }
 
-function complaintsOfFixed({ complete, bounds, found, reached }: VariantResult): string[] {
-  const complaints = reached ? [] : ["the fixed variant never comes to what it is about"];
-  if (!complete) complaints.push(`the search of the fixed variant is not complete: ${bounds}`);
-  for (const { verdict, object } of found) complaints.push(`the fixed variant gives ${verdict} on ${object}`);
+function complaintsOfClean(
+  what: string,
+  { complete, bounds, found, reached }: Omit<VariantResult, "variant">,
+): string[] {
+  const complaints = reached ? [] : [`${what} never comes to what it is about`];
+  if (!complete) complaints.push(`the search of ${what} is not complete: ${bounds}`);
+  for (const { verdict, object } of found) complaints.push(`${what} gives ${verdict} on ${object}`);
   return complaints;
 }

@@ -27,7 +27,7 @@ export class Completion {
     const release = { kind: "release", lock } as const;
     this.lock = lock;
     this.begin = new Step(
-      `${name}: begins`,
+      `${name}: taken on`,
       (task) => {
         segment.i32[at + HELD] = task + 1;
         return 0;
@@ -46,11 +46,11 @@ export class Completion {
       release,
     );
     this.wait = new Step(
-      `wait for ${name}`,
+      `wait_for_completion(${name})`,
       () => 0,
       () => segment.i32[at + DONE] !== 0,
       { ...acquire, mode: "read" },
     );
-    this.waited = new Step(`${name} is there`, () => 0, undefined, release);
+    this.waited = new Step(`${name}: waited for`, () => 0, undefined, release);
   }
 }

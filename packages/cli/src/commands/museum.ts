@@ -1,9 +1,16 @@
-import { type EntryResult, museum, type MuseumEntry, runEntry } from "@mmu-notifier/checker";
+import { controls, museum, runControl, runEntry } from "@mmu-notifier/checker";
 import { didYouMean } from "@mmu-notifier/steps";
 import type { Command } from "commander";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
-import { catalogue, explanation, resultLines, type TimedResult, timesLine } from "../output/museum.js";
+import {
+  catalogue,
+  closingLine,
+  controlExplanation,
+  entryExplanation,
+  resultTables,
+  type Timed,
+} from "../output/museum.js";
 import { progress } from "../output/progress.js";
 
 interface MuseumFlags {
@@ -11,49 +18,67 @@ interface MuseumFlags {
   readonly json?: boolean;
 }
 
-function entryOf(written: string): MuseumEntry {
-  const found = museum.find(({ id, number }) => id === written || number.toLowerCase() === written.toLowerCase());
-  if (found !== undefined) return found;
-  const ids = museum.map(({ id }) => id);
-  throw new UsageError(
-    `the museum has no ${JSON.stringify(written)}.${didYouMean(written, ids)} mmun museum lists it`,
-    {
-      entry: written,
-    },
-  );
-}
-
-function timed(entry: MuseumEntry): TimedResult {
+function run(id: string): Timed {
+  const entry = museum.find((it) => it.id === id || it.number.toLowerCase() === id.toLowerCase());
+  const control = controls.find((it) => it.id === id);
   const before = performance.now();
-  const result = runEntry(entry);
-  return { ...result, milliseconds: performance.now() - before };
+  if (entry !== undefined) return { entry: runEntry(entry), milliseconds: performance.now() - before };
+  if (control !== undefined) return { control: runControl(control), milliseconds: performance.now() - before };
+  const ids = [...museum, ...controls].map((it) => it.id);
+  throw new UsageError(`the museum has no ${JSON.stringify(id)}.${didYouMean(id, ids)} mmun museum lists what it has`, {
+    id,
+  });
 }
 
-/** What a program wants to know of an entry; without a result if it was not run. */
-function plain(entry: MuseumEntry, result?: TimedResult): object {
-  const { id, number, year, title, source, swaps, expect } = entry;
-  const described = { id, number, year, title, source, class: entry.class, swaps, expect };
-  if (result === undefined) return described;
-  const { buggy, fixed, complaints, milliseconds } = result;
+function complaintsOf(result: Timed): readonly string[] {
+  return "entry" in result ? result.entry.complaints : result.control.complaints;
+}
+
+/** The catalogue for a program. */
+function plainCatalogue(): object {
   return {
-    ...described,
-    ok: complaints.length === 0,
-    complaints,
-    milliseconds: Math.round(milliseconds),
-    buggy,
-    fixed,
+    entries: museum.map(({ id, number, year, title, source, class: kind, swaps, expect }) => ({
+      id,
+      number,
+      year,
+      title,
+      source,
+      class: kind,
+      swaps,
+      expect,
+    })),
+    controls: controls.map(({ id, about, warns = [] }) => ({ id, about, warns })),
+  };
+}
+
+/** Results for a program, counterexamples step by step. */
+function plainResults(results: readonly Timed[]): object {
+  const told = (result: Timed): object => ({
+    ok: complaintsOf(result).length === 0,
+    complaints: complaintsOf(result),
+    milliseconds: Math.round(result.milliseconds),
+  });
+  return {
+    entries: results.flatMap((result) => {
+      if (!("entry" in result)) return [];
+      const { entry, buggy, fixed } = result.entry;
+      return [{ id: entry.id, number: entry.number, expect: entry.expect, ...told(result), buggy, fixed }];
+    }),
+    controls: results.flatMap((result) =>
+      "control" in result ? [{ id: result.control.control.id, ...told(result), models: result.control.models }] : [],
+    ),
   };
 }
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
   command
-    .argument("[id...]", "entries by name or number: explained and run")
-    .option("--all", "run the whole museum")
-    .option("--json", "print JSON; counterexamples step by step where entries are run")
+    .argument("[id...]", "bugs by name or number, or controls by name: explained and run")
+    .option("--all", "run the whole museum, controls included")
+    .option("--json", "print JSON; counterexamples step by step where something is run")
     .addHelpText(
       "after",
       `
-Without arguments the catalogue is listed and nothing is run. Exit code 1: an entry does not say what it must.
+Without arguments the catalogue is listed and nothing is run. Exit code 1: something does not say what it must.
 
 Examples:
   mmun museum
@@ -63,31 +88,28 @@ Examples:
     )
     .action((ids: readonly string[], { all = false, json = false }: MuseumFlags) => {
       if (all && ids.length > 0)
-        throw new UsageError("--all runs the whole museum; leave it out to run the entries named", {
-          ids: ids.join(" "),
-        });
-      const entries = all ? museum : ids.map((id) => entryOf(id));
-      if (entries.length === 0) {
-        context.print(
-          json ? JSON.stringify({ entries: museum.map((entry) => plain(entry)) }) : catalogue(museum, context),
-        );
+        throw new UsageError("--all runs everything; leave it out to run what is named", { ids: ids.join(" ") });
+      const wanted = all ? [...museum, ...controls].map(({ id }) => id) : ids;
+      if (wanted.length === 0) {
+        context.print(json ? JSON.stringify(plainCatalogue()) : catalogue(museum, controls, context));
         done(EXIT_OK);
         return;
       }
-      const bar = progress(context, entries.length, !json);
-      const results: TimedResult[] = [];
-      for (const entry of entries) {
-        results.push(timed(entry));
+      const bar = progress(context, wanted.length, all && !json);
+      const results = wanted.map((id) => {
+        const result = run(id);
         bar.step();
-        if (!all && !json) context.print(explanation(results.at(-1)!, context));
-      }
+        return result;
+      });
       bar.stop();
-      if (json) context.print(JSON.stringify({ entries: results.map((result) => plain(result.entry, result)) }));
-      else if (all) context.print(`${resultLines(results, context)}\n${timesLine(results)}`);
-      done(results.every(isRight) ? EXIT_OK : EXIT_FINDING);
+      if (json) context.print(JSON.stringify(plainResults(results)));
+      else if (all) context.print(`${resultTables(results, context)}\n\n${closingLine(results)}`);
+      else {
+        const texts = results.map((result) =>
+          "entry" in result ? entryExplanation(result.entry, context) : controlExplanation(result.control, context),
+        );
+        context.print(texts.join("\n\n"));
+      }
+      done(results.every((result) => complaintsOf(result).length === 0) ? EXIT_OK : EXIT_FINDING);
     });
-}
-
-function isRight({ complaints }: EntryResult): boolean {
-  return complaints.length === 0;
 }

@@ -33,6 +33,10 @@ export interface IommuRules {
   readonly hitPolicy?: HitPolicy;
   /** Entries of the IOTLB. @defaultValue 4 */
   readonly ways?: number;
+  /** Hears the CPUs' broadcast TLB maintenance, which takes effect at once. @defaultValue false */
+  readonly snoops?: boolean;
+  /** Drops a range page by page, each in a step of its own; told in the last how many there were. */
+  readonly onePageAtATime?: (pages: number) => void;
   /** Told what the driver subscribed, for scenes that unregister it in a path. */
   readonly connected?: (connection: Parameters<NotifierBus["subscriptionOf"]>[0]) => void;
   /** Something between IOTLB and page table: a switch of tables, a PASID table. */
@@ -75,6 +79,8 @@ export function iommu({
   hitPolicy = "fault-from-tlb",
   ways = 4,
   gate,
+  snoops = false,
+  onePageAtATime,
 }: IommuRules): SecondaryMmuDefinition {
   return defineSecondaryMmu({
     name: "iommu",
@@ -84,7 +90,7 @@ export function iommu({
       pageTable: "shared-walk",
       onMissingRight: hitPolicy === "rewalk-on-permission-fault" ? "re-walk" : "fault",
       resolvesFaultsInSoftware: false,
-      reachedByBroadcast: [],
+      reachedByBroadcast: snoops ? ["inner-shareable"] : [],
       filters: [],
     },
     create(context) {
@@ -92,6 +98,11 @@ export function iommu({
       const tlb = iotlb(context, { sets: 1, ways, hitPolicy });
       const stage = tlb.stage(() => TAG, walker);
       const gated = gate?.(context);
+      if (snoops)
+        context.dvm.join({
+          tlbi: (_asid, start, end) => tlb.invalidateRange(TAG, start, end),
+          drained: () => tlb.drained,
+        });
       const released = context.memory.words("released", 2);
       const entry = contextEntry(() => released.get(0) === 0);
       const drop = function* (notification: MmuNotification): Path {
@@ -102,7 +113,13 @@ export function iommu({
             released.set(0, 1);
             return 0;
           });
-        yield step(`iotlb: drop pages ${start} to ${end - 1}`, () => tlb.invalidateRange(TAG, start, end));
+        if (onePageAtATime !== undefined)
+          for (let page = start; page < end; page++)
+            yield step(`iotlb: drop page ${page}`, () => {
+              if (page === end - 1) onePageAtATime(end - start);
+              return tlb.invalidateVA(TAG, page);
+            });
+        else yield step(`iotlb: drop pages ${start} to ${end - 1}`, () => tlb.invalidateRange(TAG, start, end));
         yield spinUntil("iotlb: accesses are through", () => tlb.drained);
       };
       const connection = notifications.pipe(phases(...hears)).subscribe((notification: MmuNotification) => {
