@@ -5,6 +5,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import { hugeBase, isHugeZeroPmd } from "../huge/huge-zero.js";
 import { splitFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import {
   PG_ANON,
   PG_DIRTY,
@@ -176,6 +177,7 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
       yield spinLock(ptl);
       yield* flushAfterSplit(k, cpu, mm);
       if (failed === 0) at = vpn;
+      else if (!since(k.profile, 6, 10)) break;
       continue;
     }
     if (kind === CHANGE) {
@@ -205,10 +207,12 @@ function nextFreed(k: Kernel, base: Ptep, from: number, end: number): number {
     if (!ptePresent(pte) || pteSpecial(pte)) continue;
     const pfn = ptePfn(pte);
     if (k.pages.order(pfn) > 0) {
-      if (wholeFolioMapped(k, base, vpn, end, pfn)) {
+      if (since(k.profile, 6, 10) && wholeFolioMapped(k, base, vpn, end, pfn)) {
         // All of its pages are freed here: it is no smaller than what is given back.
       } else if (folioSplittable(k, pfn)) return (vpn - from) * KINDS + SPLIT;
-      else continue;
+      else if (since(k.profile, 6, 10)) continue;
+      // Up to v6.9 the walk ended here.
+      else return NONE_LEFT;
     } else if (k.pages.test(pfn, PG_SWAPCACHE) || k.pages.test(pfn, PG_DIRTY)) {
       if (k.pages.test(pfn, PG_LOCKED) || k.pages.totalMapcount(pfn) !== 1) continue;
       if (k.pages.test(pfn, PG_SWAPCACHE) && !folioFreeSwap(k, pfn)) continue;

@@ -154,6 +154,7 @@ function* pteRange(
         yield lockPtl(k, first);
         yield* flushAfterSplit(k, cpu, mm);
         if (error === 0) at = vpn;
+        else if (givesUpAtLarge(k)) break;
         continue;
       }
       at = vpn + covered;
@@ -174,12 +175,19 @@ function nextPage(k: Kernel, first: Ptep, start: number, from: number, end: numb
     if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte)) continue;
     const head = k.pages.head(ptePfn(pte));
     if (k.pages.pages(head) > 1) {
-      if (!maybeMappedShared(k, head)) return (vpn - from) * KINDS + LARGE;
+      const shared = givesUpAtLarge(k) ? k.pages.totalMapcount(ptePfn(pte)) !== 1 : maybeMappedShared(k, head);
+      if (!shared) return (vpn - from) * KINDS + LARGE;
+      if (givesUpAtLarge(k)) return DONE;
       continue;
     }
     if (k.pages.test(head, PG_LRU) && k.pages.totalMapcount(head) === 1) return (vpn - from) * KINDS;
   }
   return DONE;
+}
+
+/** Up to v6.8 a walk ends at the first large folio that others map as well, or that cannot be split; later ones skip it. */
+function givesUpAtLarge(k: Kernel): boolean {
+  return !since(k.profile, 6, 9);
 }
 
 /** folio_maybe_mapped_shared() of a large folio that is mapped by single entries here. */
