@@ -1,7 +1,14 @@
+import { BusError } from "./errors.js";
 import { isMarker, nextStep, nextStepAfterThrow, type Path, Step } from "@mmu-notifier/steps";
 
 /** Result of a step that threw; no step of a driver returns it. */
 const THREW = Number.MIN_SAFE_INTEGER;
+
+/**
+ * Steps after which a subscriber's work is taken to be one that never ends. The longest that the shipped drivers need is a thousandth of
+ * this.
+ */
+const MOST_STEPS = 1_000_000;
 
 /** What was thrown, and the label of the step that threw it; without one it came from the code between two steps. */
 export interface Fault {
@@ -29,6 +36,7 @@ export class GuardedWork<R> {
   #thrown: Fault | undefined = undefined;
   /** What a step threw last. */
   #last: Fault | undefined = undefined;
+  #steps = 0;
 
   constructor(box: FaultBox) {
     this.#box = box;
@@ -38,6 +46,7 @@ export class GuardedWork<R> {
   begin<N>(work: (about: N) => Path<R>, about: N): Step | undefined {
     try {
       this.#path = work(about);
+      checkPath(this.#path);
       return this.#take(nextStep(this.#path, 0));
     } catch (cause) {
       return this.#fail(cause);
@@ -60,6 +69,13 @@ export class GuardedWork<R> {
     if (next.done === true) {
       this.value = next.value;
       return undefined;
+    }
+    if (++this.#steps > MOST_STEPS) {
+      throw new BusError(
+        "BUS_WORK_ENDLESS",
+        `the work has taken ${MOST_STEPS} steps, the last "${next.value.label}", and does not end. Wait with spinUntil() for what another task brings about`,
+        { steps: MOST_STEPS, step: next.value.label },
+      );
     }
     this.#wrapped = canThrow(next.value);
     return this.#wrapped ? this.#guard(next.value) : next.value;
@@ -105,6 +121,17 @@ export function* guardedWork<R>(start: () => Path<R>, box: FaultBox): Path<R | u
   const guarded = new GuardedWork<R>(box);
   for (let step = guarded.begin(start, undefined); step !== undefined;) step = guarded.advance(yield step);
   return guarded.value;
+}
+
+/** @throws BusError BUS_WORK_NO_PATH for what an async function or an ordinary one returns */
+function checkPath(path: unknown): void {
+  if (typeof path === "object" && path !== null && "next" in path && typeof path.next === "function") return;
+  const what = path instanceof Promise ? "a Promise" : typeof path === "object" ? "no generator" : typeof path;
+  throw new BusError(
+    "BUS_WORK_NO_PATH",
+    `waitUntil() was given a function that returns ${what}. Give it a generator function (function* () { yield* … }): the kernel waits for the work, and nobody waits for a Promise`,
+    { returned: what },
+  );
 }
 
 /** A step that does not throw. */

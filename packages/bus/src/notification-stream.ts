@@ -1,4 +1,5 @@
 import { Observable, type Observer, type Operator, Subscriber, type Subscription } from "rxjs";
+import { BusError } from "./errors.js";
 import { ALL, type Interest } from "./interest.js";
 import type { MmuNotification } from "./notification.js";
 
@@ -12,9 +13,23 @@ export interface StreamHost {
   subscribing(name: string, subscribe: () => Subscription): Subscription;
 }
 
-/** Who counts what a stream delivers. */
+/** Who watches what a stream delivers. */
 interface DeliveryCounter {
+  /** Before the subscriber sees it. */
   count(notification: unknown): void;
+  /** After the subscriber has decided. */
+  decided?(notification: unknown): void;
+  /** Somebody subscribed. */
+  joined?(subscription: Subscription): void;
+}
+
+/** What is wrong with a callback that is an async function. */
+function asyncCallback(promise: Promise<unknown>): BusError {
+  promise.catch(() => undefined);
+  return new BusError(
+    "BUS_CALLBACK_ASYNC",
+    "the callback is an async function: what it does after its first await comes when the kernel has gone on. Make it an ordinary function that gives its work to waitUntil(function* () { … })",
+  );
 }
 
 /** An observer with a name of its own. */
@@ -116,12 +131,14 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
     const observer: NamedObserver<T> =
       typeof observerOrNext === "function" ? { next: observerOrNext } : (observerOrNext ?? {});
     const name = observer.name ?? (this.#name || (typeof observerOrNext === "function" ? observerOrNext.name : ""));
-    return host.subscribing(name, () =>
+    const subscription = host.subscribing(name, () =>
       super.subscribe({
         next: (value: T) => {
           try {
             delivered?.count(value);
-            observer.next?.(value);
+            const returned: unknown = observer.next?.(value);
+            if (returned instanceof Promise) throw asyncCallback(returned);
+            delivered?.decided?.(value);
           } catch (cause) {
             host.caught(cause, name);
           }
@@ -133,6 +150,8 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
         complete: () => observer.complete?.(),
       }),
     );
+    delivered?.joined?.(subscription);
+    return subscription;
   }
 
   #with(interest: Interest, name: string, delivered: DeliveryCounter | undefined): NotificationStream<T> {

@@ -34,6 +34,8 @@ export interface MmuNotification {
   readonly pte: number | undefined;
   /** The work may sleep: true for release and for blockable starts and ends. */
   readonly blockable: boolean;
+  /** The current subscriber has asked for work, refused or reported: it does not ignore the notification. */
+  readonly acted: boolean;
   /**
    * Hands the bus work that is done before the next subscriber is called; several pieces run in the order given. The work is
    * given this notification, so that one generator function can serve every call: V8 takes 3 us to run a `function*` expression
@@ -107,6 +109,10 @@ export class Delivery implements MmuNotification {
 
   get blockable(): boolean {
     return (this.flags & MMU_NOTIFIER_RANGE_BLOCKABLE) !== 0;
+  }
+
+  get acted(): boolean {
+    return this.attention;
   }
 
   waitUntil(work: NotificationWork): void {

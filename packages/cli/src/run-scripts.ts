@@ -150,7 +150,7 @@ export async function runScripts(file: string, options: RunOptions, context: Con
           upgrade: device.decision().protectionUpgrade,
           costs: device.report(),
         })),
-        errors: session.machine.driverErrors.map(({ message }) => message),
+        errors: [...session.machine.driverErrors, ...session.machine.driverBreaches].map(({ message }) => message),
       });
     } finally {
       session.close();

@@ -26,8 +26,8 @@ const THROWS = `export default {
   summary: "throws",
   declares: { pageTable: "mirror", onMissingRight: "fault", resolvesFaultsInSoftware: true, reachedByBroadcast: [], filters: [] },
   create: ({ notifications }) => ({
-    translation: { *translate() { return 0; } },
-    fault: { *handle() { return 2; } },
+    translation: { translate: function* () { return -0x10; } },
+    fault: { name: "none", handle: function* () { return 2; } },
     connection: notifications.subscribe(() => { throw new Error("out of luck"); }),
     *unbind() {},
     entries: () => [],

@@ -52,6 +52,11 @@ function coerced(defaults: object, options: Readonly<Record<string, unknown>>): 
 
 type AnyDevice = SdkDevice<unknown, object>;
 
+function cached({ binding }: BoundDevice): string {
+  const entries = binding.entries();
+  return entries.length === 1 ? `the translation of page ${entries[0]!.vpn} is` : `${entries.length} translations are`;
+}
+
 /**
  * A device of a machine, bound to one process or to several.
  *
@@ -68,6 +73,8 @@ export class Device {
   readonly #errors: DriverErrors;
   readonly #device: AnyDevice;
   readonly #bound = new Map<number, BoundDevice>();
+  /** Mms whose end has been looked at. */
+  readonly #released = new Set<number>();
   #stop: () => void = () => undefined;
 
   /** @internal Use {@link Machine.attach}. */
@@ -91,6 +98,7 @@ export class Device {
         options: coerced(definition.options ?? {}, options),
         asids: container.resolve(ASIDS),
         faults: container.resolve(FAULT_SERVICES),
+        breach: ({ event, phase, message }) => errors.breach(this, name, `invalidate_range_${phase} ${event}`, message),
       }),
     );
     this.events = this.#device.events.stream;
@@ -217,6 +225,35 @@ export class Device {
     if (box.fault !== undefined) this.#errors.add(this, this.name, "unbind", box.fault.cause, box.fault.step);
     bound.binding.connection?.unsubscribe();
     this.#bound.delete(process.mm);
+    const left = bound.leftSubscribed();
+    if (left > 0)
+      this.#breach(
+        "unbind",
+        `${left} of its subscriptions outlived the binding and were ended. Subscribe once, and return that as connection`,
+      );
+    if (bound.binding.entries().length > 0)
+      this.#breach(
+        "unbind",
+        `${cached(bound)} left after unbind. Make every cached translation unusable there: the next owner of the frames would be written to`,
+      );
+  }
+
+  /** A process that has exited leaves nothing that the device could still use; what is left is reported once. */
+  checkRelease(): void {
+    const { mms } = this.#machine.kernel;
+    for (const [mm, bound] of this.#bound) {
+      if ((mms.isLive(mm) && mms.users(mm) > 0) || this.#released.has(mm)) continue;
+      this.#released.add(mm);
+      if (bound.binding.entries().length > 0)
+        this.#breach(
+          "release",
+          `${cached(bound)} left after the process exited. Subscribe to release as well, and drop everything there`,
+        );
+    }
+  }
+
+  #breach(during: string, message: string): void {
+    this.#errors.breach(this, this.name, during, message);
   }
 
   /** Takes the device out of the machine, at tear-down. */

@@ -14,6 +14,10 @@ export type MachineErrorCode =
   | "PLUGIN_LOAD_FAILED"
   /** Code of a driver threw. */
   | "DRIVER_THREW"
+  /** A driver does something else than it declares, or than the kernel allows; the machine went on. */
+  | "DRIVER_CONTRACT"
+  /** A driver keeps state outside the machine's memory. */
+  | "DRIVER_HIDDEN_STATE"
   /** A device of that name is attached already. */
   | "DEVICE_DUPLICATE"
   /** The driver refused the binding. */

@@ -2,6 +2,7 @@
 export { createMachine, DEFAULT_ARCH, DEFAULT_KERNEL, Machine, type MachineOptions } from "./machine.js";
 export { AddressSpace } from "./address-space.js";
 export { type AttachOptions, Device } from "./device.js";
+export { checkHiddenState } from "./hidden-state.js";
 export type { TimelineEvent } from "./timeline.js";
 
 // Plugins

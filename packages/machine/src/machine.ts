@@ -92,6 +92,8 @@ export class Machine {
     this.#errors = new DriverErrors(this.#timeline, (subscriber) => this.#devices.get(subscriber));
     const faults = this.kernel.bus.faults.subscribe((fault) => this.#errors.ofSubscriber(fault));
     this.#teardown.add("bus faults", () => faults.unsubscribe());
+    const warnings = this.kernel.bus.warnings.subscribe((warning) => this.#errors.ofWarning(warning));
+    this.#teardown.add("bus warnings", () => warnings.unsubscribe());
   }
 
   get processes(): readonly AddressSpace[] {
@@ -105,6 +107,11 @@ export class Machine {
   /** What code of drivers has thrown so far. */
   get driverErrors(): readonly MachineError[] {
     return this.#errors.all;
+  }
+
+  /** What drivers have done so far against what they declare or the kernel allows. */
+  get driverBreaches(): readonly MachineError[] {
+    return this.#errors.breaches;
   }
 
   /** A new process with an empty address space. */
@@ -169,7 +176,13 @@ export class Machine {
    */
   run<R>(path: Path<R>, name = "task"): R {
     this.#teardown.check();
-    return this.scheduler.run(path, name);
+    try {
+      const result = this.scheduler.run(path, name);
+      for (const device of this.#devices.values()) device.checkRelease();
+      return result;
+    } catch (error) {
+      throw this.#errors.attributed(error, this.#devices.values());
+    }
   }
 
   /** Lets the hardware finish what it was given. */

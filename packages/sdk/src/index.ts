@@ -9,6 +9,7 @@ export {
   upgradeDecisionOf,
 } from "./definition.js";
 export type { Declarations, OnMissingRight, PageTableSharing } from "./declarations.js";
+export { checkBinding } from "./check-binding.js";
 export { checkDefinition, resolveOptions } from "./check-definition.js";
 export { checkDeclaration, type ContractFinding, mayFilterUpgrade } from "./check-declaration.js";
 
@@ -30,6 +31,7 @@ export {
 } from "./host/device.js";
 export { type FlushKind, type HostFacts, hostFacts } from "./host/host-facts.js";
 export { type AddressSpaceAllocator, AsidPool, maxPinnedAsids } from "./host/asid-pool.js";
+export type { CallbackBreach } from "./host/callback-watch.js";
 export type { IntervalServices } from "./host/interval-services.js";
 export type { PageServices } from "./host/page-services.js";
 export type { DvmLink } from "./host/dvm-link.js";

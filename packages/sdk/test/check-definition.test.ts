@@ -121,14 +121,11 @@ describe("what create returns", () => {
   const stage = { *translate() {} };
   const whole = { translation: stage, fault: { *handle() {} }, *unbind() {}, entries: () => [] };
   it.each([
-    [
-      undefined,
-      "create of driver acme-npu returned undefined. Return { translation, fault, connection, unbind, entries }",
-    ],
-    [{}, "an object without translation.translate()"],
-    [{ ...whole, fault: undefined }, "an object without fault.handle()"],
-    [{ ...whole, unbind: 3 }, "an object without unbind()"],
-    [{ ...whole, entries: undefined }, "an object without entries()"],
+    [undefined, "create of driver acme-npu returned nothing. Return { translation, fault, unbind, entries }"],
+    [{}, "a binding without a translation"],
+    [{ ...whole, fault: undefined }, "a binding without a fault strategy"],
+    [{ ...whole, unbind: 3 }, "a binding without unbind"],
+    [{ ...whole, entries: undefined }, "a binding without entries"],
   ])("%o is refused when the device is bound, by the name of what is missing", (binding, message) => {
     const bench = new Workbench();
     const definition = checkDefinition({ ...GOOD, create: () => binding }, "mmu-acme@1.0.0");

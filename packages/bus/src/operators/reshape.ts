@@ -28,6 +28,10 @@ export class ReshapedNotification implements MmuNotification {
     this.#origin = origin;
   }
 
+  get acted(): boolean {
+    return this.#origin.acted;
+  }
+
   waitUntil(work: NotificationWork): void {
     this.#origin.waitUntil(() => work(this));
   }

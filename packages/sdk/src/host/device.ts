@@ -1,4 +1,3 @@
-import type { MmuNotification } from "@mmu-notifier/bus";
 import type { Kernel, Pages } from "@mmu-notifier/core";
 import type { Scheduler, Task } from "@mmu-notifier/steps";
 import type { Binding, HardwareTask } from "../binding.js";
@@ -13,6 +12,7 @@ import { DeviceMemory } from "../device-memory.js";
 import { SdkError } from "../errors.js";
 import { Walker } from "../hardware/walker.js";
 import { type AddressSpaceAllocator, cpuAsids, maxPinnedAsids } from "./asid-pool.js";
+import { type CallbackBreach, CallbackWatch } from "./callback-watch.js";
 import { dvmLink } from "./dvm-link.js";
 import type { FaultServices } from "./fault-services.js";
 import { intervalServices } from "./interval-services.js";
@@ -28,6 +28,8 @@ export interface DeviceOptions<O> {
   readonly faults: (mm: number, device: BoundParts) => FaultServices;
   /** The CPUs' address-space ids, shared by all devices of a machine. Absent: a pool of 2^16 of its own. */
   readonly asids?: AddressSpaceAllocator;
+  /** Hears of what the driver's callbacks do against what it declares. */
+  readonly breach?: (breach: CallbackBreach) => void;
 }
 
 /** What fault services may count with. */
@@ -56,6 +58,8 @@ export interface BoundDevice {
   /** What this binding does with upgrades, and why. */
   readonly decision: UpgradeDecision;
   readonly declarations: Declarations;
+  /** After `unbind` and the end of the connection: ends the subscriptions that are left, and says how many there were. */
+  leftSubscribed(): number;
 }
 
 /**
@@ -74,6 +78,7 @@ export class Device<D, O extends object> {
   readonly #context: DeviceContext<O>;
   readonly #shared: D;
   readonly #faults: DeviceOptions<O>["faults"];
+  readonly #breach: (breach: CallbackBreach) => void;
   readonly #tasks: HardwareTask[] = [];
   readonly #bound: BoundDevice[] = [];
 
@@ -81,7 +86,7 @@ export class Device<D, O extends object> {
   constructor(
     k: Kernel,
     definition: SecondaryMmuDefinition<D, O>,
-    { name, options, faults, asids = machineAsids(k) }: DeviceOptions<O>,
+    { name, options, faults, asids = machineAsids(k), breach = () => undefined }: DeviceOptions<O>,
   ) {
     this.#k = k;
     this.name = name;
@@ -89,6 +94,7 @@ export class Device<D, O extends object> {
     this.options = resolveOptions(definition, options);
     this.host = hostFacts(k);
     this.#faults = faults;
+    this.#breach = breach;
     this.#context = {
       name,
       driver: definition.name,
@@ -127,28 +133,25 @@ export class Device<D, O extends object> {
   /**
    * Connects the device to an address space, at set-up.
    *
-   * @throws SdkError SDK_BIND_FAILED, SDK_ASIDS_EXHAUSTED, SDK_DEFINITION_INVALID; BusError BUS_MIXED_OPS and others
+   * @throws SdkError SDK_BIND_FAILED, SDK_BINDING_INVALID, SDK_ASIDS_EXHAUSTED; BusError BUS_MIXED_OPS and others
    */
   bind(mm: number): BoundDevice {
     const declarations = declarationsOf(this.definition, this.host, this.options);
     const agent = { HA: declarations.ha === true, HD: declarations.hd === true };
     const walker = new Walker(this.#k, mm, agent, this.costs, this.events);
+    const watch = new CallbackWatch(this.costs, declarations, this.#breach);
     const context: BindingContext<D, O> = {
       ...this.#context,
       memory: this.#context.memory.named(`mm${mm}`),
       device: this.#shared,
       mm: { id: mm, asid: () => this.#k.mms.asid(mm) },
-      notifications: this.#k.bus
-        .notifications(mm)
-        .named(`${this.definition.name} ${this.name}`)
-        .counted(this.#countCallbacks()),
+      notifications: this.#k.bus.notifications(mm).named(`${this.definition.name} ${this.name}`).counted(watch),
       intervals: intervalServices(this.#k.bus, mm),
       walker,
       faults: this.#faults(mm, this),
       pages: pageServices(this.#k, mm),
     };
-    const binding = this.definition.create(context);
-    checkBinding(binding, this.definition.name);
+    const binding = checkBinding(this.definition.create(context), this.definition.name);
     this.#attach(binding);
     const bound: BoundDevice = {
       binding,
@@ -158,21 +161,10 @@ export class Device<D, O extends object> {
       pages: this.#k.pages,
       decision: binding.decision ?? upgradeDecisionOf(this.definition, this.host, this.options),
       declarations: binding.declares ?? declarations,
+      leftSubscribed: () => watch.leftSubscribed(),
     };
     this.#bound.push(bound);
     return bound;
-  }
-
-  /** A range counts once, at its start; at its end for a driver that hears no starts. */
-  #countCallbacks(): { count(notification: MmuNotification): void } {
-    let started = 0;
-    return {
-      count: ({ phase }) => {
-        if (phase === "start") started++;
-        if (phase !== "end" || started === 0) this.costs.count("callbacks");
-        else started--;
-      },
-    };
   }
 
   #attach(binding: Binding): void {
