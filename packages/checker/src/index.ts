@@ -47,6 +47,17 @@ export {
   WRITABLE_CLEAN,
 } from "./scene/scene.js";
 
+// Drivers and kernel paths to build scenes from, each with switches for its mistakes
+export { Completion } from "./scene/completion.js";
+export { contextEntry, iommu, type IommuRules } from "./museum/parts/iommu.js";
+export { replacePage, unmapPage, type UnmapOptions } from "./museum/parts/kernel-paths.js";
+export { mappingAfterFork, writableMapping } from "./museum/parts/mappings.js";
+export { mirror, type Mirror, type MirrorRules } from "./museum/parts/mirror.js";
+export { LastRangeCounters } from "./museum/parts/retry-counters.js";
+export { shadowMmu, type ShadowRules } from "./museum/parts/shadow-driver.js";
+export type { RetryCounters, ShadowMmu } from "./museum/parts/shadow-mmu.js";
+export { type InvalidationOrder, smmuWithAts } from "./museum/parts/smmu.js";
+
 // The museum of bugs
 export type { ExpectedVerdict, MuseumControl, MuseumEntry, Variant } from "./museum/entry.js";
 export { controls } from "./museum/controls/controls.js";
@@ -54,6 +65,7 @@ export { museum } from "./museum/museum.js";
 export {
   type ControlResult,
   type EntryResult,
+  exploreScene,
   type FoundVerdict,
   runControl,
   runEntry,

@@ -65,11 +65,22 @@ export function deadlockAt(walker: Walker): (Found & { readonly verdict: Verdict
     const cycle = lockCycleFrom(walker, t);
     if (cycle !== undefined) return { verdict: "DEADLOCK", ...cycle };
   }
+  const left = stuck.find((t) => waitsForEver(walker, t));
+  if (left !== undefined)
+    return { verdict: "DEADLOCK", about: wanted(walker.nodeOf(left))!.name, what: waitOf(walker, left) };
+  // Who was stopped by an error keeps others waiting: that is one finding, not two.
+  if (walker.automata.some((_, t) => walker.nodeOf(t).fault !== undefined)) return undefined;
   return {
     verdict: "HANG",
     about: walker.nodeOf(first).step!.label,
     what: stuck.map((t) => waitOf(walker, t)).join("; "),
   };
+}
+
+/** True when a task that is over has left the lock that `task` waits for. */
+function waitsForEver(walker: Walker, task: number): boolean {
+  const lock = wanted(walker.nodeOf(task));
+  return lock !== undefined && holders(walker, lock).some((t) => walker.nodeOf(t).fault?.code === "LOCK_LEFT_HELD");
 }
 
 /** "cpu0 waits in munmap for mmap_lock, held by cpu1". */

@@ -122,7 +122,6 @@ export class Search {
     }
     let moved = false;
     let waiting = false;
-    let faulted = false;
     let clean = true;
     for (let t = 0; t < automata.length; t++) {
       if (!clean) {
@@ -132,10 +131,7 @@ export class Search {
       const automaton = automata[t]!;
       const node = automaton.nodes[store.node(t)]!;
       if (node.step === undefined) {
-        if (node.fault !== undefined) {
-          faulted = true;
-          this.#sightError(node.fault, current);
-        }
+        if (node.fault !== undefined) this.#sightError(node.fault, current);
         continue;
       }
       if (node.choices > 0) {
@@ -168,8 +164,7 @@ export class Search {
       const id = this.#commit(current, t, 0, node, result);
       if (this.#audit && (!node.audited || (this.transitions & AUDIT_MASK) === 0)) this.#runAgain(current, t, node, id);
     }
-    // Who was stopped by an error keeps others waiting: that is one finding, not two.
-    if (!moved && waiting && !faulted) this.#sightDeadlock(current);
+    if (!moved && waiting) this.#sightDeadlock(current);
   }
 
   /**

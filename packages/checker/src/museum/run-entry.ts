@@ -46,7 +46,7 @@ export interface ControlResult {
 const WARNINGS: ReadonlySet<Verdict> = new Set<Verdict>(["COST", "LOST-YOUNG"]);
 
 /** Explores a scene and notes whether it comes to what it is about. */
-function exploreScene(model: SceneModel, options: ExploreOptions = {}): Omit<VariantResult, "variant"> {
+export function exploreScene(model: SceneModel, options: ExploreOptions = {}): Omit<VariantResult, "variant"> {
   let reached = model.reached === undefined;
   const watched: SceneModel = {
     ...model,

@@ -20,6 +20,7 @@ import {
   PTE_VALID,
   PTE_WRITE,
   ptePfn,
+  ptePresent,
   pteWrite,
   TINY,
 } from "@mmu-notifier/core";
@@ -40,6 +41,7 @@ import { type Lock, lockAt, lockClass, type LockKind, Memory, type Path, type St
 import type { Iteration, Model, ProgressRule, TaskModel } from "../engine/model.js";
 import { Completion } from "./completion.js";
 import { Oracle } from "./oracle.js";
+import { sceneView } from "./view.js";
 
 /** A page that may be written and is. */
 export const READ_WRITE = PTE_VALID | PTE_USER | PTE_AF | PTE_WRITE | PTE_DIRTY;
@@ -60,6 +62,8 @@ export interface SceneOptions {
   /** Old rules of the notifier core. */
   readonly rules?: Partial<BusRules>;
   readonly bus?: BusOptions;
+  /** An entry that is exchanged for one of another frame has to be none in between: the other way is BBM. @defaultValue false */
+  readonly breakBeforeMake?: boolean;
 }
 
 /** How {@link Scene.device} makes a device. */
@@ -101,6 +105,8 @@ export class Scene {
   /** The first address space. */
   readonly mm: number;
   readonly devices: BoundDevice[] = [];
+  readonly #mms: number[] = [];
+  readonly #breakBeforeMake: boolean;
   readonly #tasks: TaskModel[] = [];
 
   constructor({
@@ -110,7 +116,9 @@ export class Scene {
     config = {},
     rules = {},
     bus = {},
+    breakBeforeMake = false,
   }: SceneOptions = {}) {
+    this.#breakBeforeMake = breakBeforeMake;
     this.k = new Kernel({
       memory: this.memory,
       profile: typeof kernel === "string" ? kernelProfile(kernel) : kernel,
@@ -120,14 +128,16 @@ export class Scene {
       bus: { ...bus, rules },
     });
     this.oracle = new Oracle(this.k, () => this.mm);
-    this.mm = createMm(this.k);
+    this.mm = this.addMm();
   }
 
   // Setting the stage
 
   /** Another address space. */
   addMm(): number {
-    return createMm(this.k);
+    const mm = createMm(this.k);
+    this.#mms.push(mm);
+    return mm;
   }
 
   /** Maps a page; returns its frame, a new one unless given. Nobody is told: at set-up. */
@@ -241,6 +251,7 @@ export class Scene {
     return {
       progress,
       reports: () => this.oracle.log.reports(),
+      view: () => sceneView(this.k, this.#mms, this.devices, this.oracle),
       ...more,
       name,
       tasks: this.#tasks,
@@ -336,6 +347,14 @@ export class Scene {
       const after = to(before);
       if (after === before) return ptePfn(before);
       this.oracle.changes(mm, vpn);
+      if (this.#breakBeforeMake && ptePresent(before) && ptePresent(after) && ptePfn(before) !== ptePfn(after)) {
+        const page = this.oracle.page(mm, vpn);
+        this.oracle.record(
+          "BBM",
+          page,
+          `${page} goes from frame ${ptePfn(before)} to frame ${ptePfn(after)} without being invalid in between`,
+        );
+      }
       tables.set(tables.findOrCreate(mms.pgd(mm), 0, vpn), after);
       if (ptePfn(after) !== 0) this.oracle.owns(ptePfn(after), mm);
       return ptePfn(before);
