@@ -2,5 +2,8 @@
 export { secondaryMmuSuite, type SuiteCase, suiteCases } from "./suite.js";
 export type { Skip, SuiteOptions } from "./options.js";
 
+// Linux's own tests of mirrors
+export { hmmTests, type HmmTestsOptions, hmmTestsLeftOut } from "./hmm/hmm-tests.js";
+
 // Errors
 export { TestkitError } from "./errors.js";

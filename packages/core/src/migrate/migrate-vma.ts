@@ -6,6 +6,8 @@ import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
+import { isHugeZeroPmd } from "../huge/huge-zero.js";
+import { splitFolio } from "../huge/split-folio.js";
 import { migrationEntry, splitHugePmd } from "../huge/split-huge-pmd.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -74,11 +76,8 @@ function* migratePagesOf(k: Kernel, t: Thread, vma: number, start: number, end: 
 /** migrate_vma_collect_pmd(): locks each page and replaces its entry, with one flush for the block. */
 function* collect(k: Kernel, t: Thread, vma: number, start: number, end: number, collected: Moving[]): Path {
   const { cpu, mm } = t;
-  const huge = yield step("pmd_trans_huge", () => {
-    const pmdp = k.tables.find(k.mms.pgd(mm), PMD_LEVEL, start);
-    return pmdp !== 0 && pteHugeLeaf(k.tables.get(pmdp)) ? 1 : 0;
-  });
-  if (huge !== 0) yield* splitHugePmd(k, cpu, vma, start);
+  const skipped = yield* splitHuge(k, t, vma, start);
+  if (skipped) return;
   const first = yield step("pte_offset_map_lock", () => k.tables.find(k.mms.pgd(mm), PTE_LEVEL, start));
   if (first === 0) {
     for (let vpn = start; vpn < end; vpn++) collected.push({ vpn, src: 0 });
@@ -88,7 +87,19 @@ function* collect(k: Kernel, t: Thread, vma: number, start: number, end: number,
   let unmapped = false;
   for (let vpn = start; vpn < end; vpn++) {
     const ptep = first + (vpn - start);
-    const src = yield step("migrate_vma_collect_pmd", () => collectable(k, ptep));
+    let src = yield step("migrate_vma_collect_pmd", () => collectable(k, ptep));
+    if (src <= LARGE) {
+      if (unmapped) yield* flushTlbRange(k, cpu, mm, start, end);
+      unmapped = false;
+      yield unlockPtl(k, first);
+      const failed = yield* splitFolio(k, cpu, LARGE - src);
+      yield step("folio_put", () => {
+        folioPut(k, LARGE - src);
+        return 0;
+      });
+      yield lockPtl(k, first);
+      src = failed === 0 ? yield step("migrate_vma_collect_pmd", () => collectable(k, ptep)) : STAYS;
+    }
     if (src < 0) continue;
     if (src === 0) collected.push({ vpn, src });
     else if (yield* collectEntry(k, cpu, mm, vpn, ptep, src)) {
@@ -100,16 +111,51 @@ function* collect(k: Kernel, t: Thread, vma: number, start: number, end: number,
   yield unlockPtl(k, first);
 }
 
-const STAYS = -1;
+/** What a huge entry maps is split into pages first; true when that cannot be, and all of it stays. */
+function* splitHuge(k: Kernel, t: Thread, vma: number, start: number): Path<boolean> {
+  const head = yield step("pmd_trans_huge", () => {
+    const pmdp = k.tables.find(k.mms.pgd(t.mm), PMD_LEVEL, start);
+    const pmd = pmdp === 0 ? 0 : k.tables.get(pmdp);
+    if (!pteHugeLeaf(pmd)) return NO_HUGE;
+    if (isHugeZeroPmd(k, pmd)) return HUGE_ZERO;
+    const folio = k.pages.head(ptePfn(pmd));
+    k.pages.get(folio);
+    return folio;
+  });
+  if (head === NO_HUGE) return false;
+  if (head === HUGE_ZERO) {
+    yield* splitHugePmd(k, t.cpu, vma, start);
+    return false;
+  }
+  const failed = yield* splitFolio(k, t.cpu, head);
+  yield step("folio_put", () => {
+    folioPut(k, head);
+    return 0;
+  });
+  return failed !== 0;
+}
 
-/** The page of an entry with a reference, 0 for a hole or the zero page, -1 for what cannot move. */
+const NO_HUGE = -1;
+const HUGE_ZERO = -2;
+const STAYS = -1;
+/** {@link collectable}: LARGE - head is a large folio, with a reference, that has to be split first. */
+const LARGE = -2;
+
+/** The page of an entry with a reference, 0 for a hole or the zero page, {@link STAYS}, or {@link LARGE}. */
 function collectable(k: Kernel, ptep: Ptep): number {
   const pte = k.tables.get(ptep);
   if (pteNone(pte)) return 0;
   if (!ptePresent(pte)) return STAYS;
   if (pteSpecial(pte)) return ptePfn(pte) === k.pages.zeroPfn ? 0 : STAYS;
   const pfn = ptePfn(pte);
-  if (!k.pages.test(pfn, PG_ANON) || k.pages.pages(pfn) > 1) return STAYS;
+  if (!k.pages.test(pfn, PG_ANON)) return STAYS;
+  const head = k.pages.head(pfn);
+  if (k.pages.pages(head) > 1) {
+    // Parts of a large folio that no huge entry maps stayed where they were before v6.19.
+    if (!since(k.profile, 6, 19)) return STAYS;
+    k.pages.get(head);
+    return LARGE - head;
+  }
   k.pages.get(pfn);
   return pfn;
 }
