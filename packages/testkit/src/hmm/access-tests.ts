@@ -94,7 +94,7 @@ export const accessTests: readonly HmmTest[] = [
     id: "HMM-06",
     name: `anon_write_child [${thp ? "thp" : "base pages"}]`,
     thp,
-    ...(thp ? { since: [7, 0] as const } : {}),
+    since: thp ? [7, 0] : [5, 0],
     run: (scene) => {
       scene.process.map(0, N, { huge: thp });
       scene.process.fill(0, N, k);
