@@ -1,5 +1,5 @@
 import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
-import { EBUSY, PAGE_SIZE } from "@mmu-notifier/core";
+import { EBUSY, EFAULT, PAGE_SIZE } from "@mmu-notifier/core";
 import {
   call,
   type Lock,
@@ -13,6 +13,7 @@ import {
 } from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
+import type { Words } from "../device-memory.js";
 import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
 import type { AccessRequest, TranslationStage } from "../hardware/translation.js";
 import type { TranslationResult } from "../hardware/translation-result.js";
@@ -40,6 +41,8 @@ export interface IntervalMirrorOptions {
   readonly owner?: number;
 }
 
+/** Word of the mirror's memory behind its lock: 1 from insert to remove. */
+const MIRRORING = 2;
 /** Result of a round that an invalidation overtook. */
 const OVERTAKEN = 1;
 
@@ -56,6 +59,7 @@ export class IntervalMirror implements TranslationStage {
   readonly #options: IntervalMirrorOptions;
   readonly #stage: ShadowStage;
   readonly #lock: Lock;
+  readonly #words: Words;
   readonly #interval: number;
   readonly #start: number;
   readonly #end: number;
@@ -67,8 +71,9 @@ export class IntervalMirror implements TranslationStage {
     this.#end =
       this.#start + (options.pages ?? context.geometry.bits.reduce((all, bits) => all * 2 ** bits, 1) - this.#start);
     this.#stage = new ShadowStage(context, "mirror");
-    const words = context.memory.words("mirror", 2);
+    const words = context.memory.words("mirror", 3);
     this.#lock = lockAt(USER_LOCK, words.segment, words.base);
+    this.#words = words;
     this.#interval = context.intervals.create({
       name: `${context.driver} ${context.name}`,
       userLock: () => this.#lock,
@@ -77,15 +82,18 @@ export class IntervalMirror implements TranslationStage {
   }
 
   /** Starts mirroring: 0 or -errno. Takes mmap_lock. What a binding's `attach` does. */
-  insert(): Path<number> {
+  *insert(): Path<number> {
     const length = (this.#end - this.#start) * PAGE_SIZE;
-    return this.#context.intervals.insert(this.#interval, this.#start * PAGE_SIZE, length);
+    const result = yield* this.#context.intervals.insert(this.#interval, this.#start * PAGE_SIZE, length);
+    if (result === 0) yield step("mirror: on", () => (this.#words.set(MIRRORING, 1), 0));
+    return result;
   }
 
-  /** Stops mirroring and drops everything. */
+  /** Stops mirroring and drops everything. Later faults are aborted: nothing would tell of changes to what they bring in. */
   *remove(): Path {
     yield* this.#context.intervals.remove(this.#interval);
     yield mutexLock(this.#lock);
+    yield step("mirror: off", () => (this.#words.set(MIRRORING, 0), 0));
     yield* this.#zap(0, Infinity);
     yield mutexUnlock(this.#lock);
   }
@@ -161,6 +169,11 @@ export class IntervalMirror implements TranslationStage {
     const { intervals } = this.#context;
     const { flush } = this.#options;
     yield mutexLock(this.#lock);
+    const mirroring = yield step("mirror: on?", () => this.#words.get(MIRRORING));
+    if (mirroring === 0) {
+      yield mutexUnlock(this.#lock);
+      return -EFAULT;
+    }
     const overtaken = yield* intervals.readRetry(this.#interval, seq);
     if (overtaken === 0) {
       const replaced = yield step("mirror: install", () => {
