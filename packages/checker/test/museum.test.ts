@@ -1,5 +1,18 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type ControlResult, controls, type EntryResult, museum, runControl, runEntry } from "../src/index.js";
+import {
+  type ControlResult,
+  controls,
+  type EntryResult,
+  exploreScene,
+  iommu,
+  museum,
+  runControl,
+  runEntry,
+  Scene,
+  shadowMmu,
+  WRITABLE_CLEAN,
+  writableMapping,
+} from "../src/index.js";
 
 describe.each(museum.map((entry) => [entry.id, entry] as const))("%s", (_id, entry) => {
   let result: EntryResult;
@@ -37,7 +50,38 @@ describe.each(controls.map((control) => [control.id, control] as const))("contro
   });
 });
 
+describe("the seed's livelock", () => {
+  const upgraded = (driver: ReturnType<typeof iommu>, kernel = "v6.4") => {
+    const scene = new Scene({ kernel });
+    const page = writableMapping(scene, WRITABLE_CLEAN);
+    const device = scene.device(driver, { faults: scene.kernelFaults() });
+    for (let tries = 0; tries < 2; tries++) scene.run(scene.access(device, page, "read"));
+    scene.accesses(device, page, "write");
+    return exploreScene(scene.model("a write after a read"), { liveness: "task" }).found.map(({ verdict }) => verdict);
+  };
+  const hook = ["invalidate-range", "arch-invalidate-secondary-tlbs"] as const;
+
+  it("is one of an IOTLB that faults from its entry and hears nothing", () => {
+    expect(upgraded(iommu({ hears: hook }))).toEqual(["LIVELOCK"]);
+    expect(upgraded(iommu({ hears: hook }), "v6.12")).toEqual([]);
+  });
+
+  it("is none of one that hears broadcasts, of one that walks again, and of a table that software fills", () => {
+    expect(upgraded(iommu({ hears: hook, snoops: true }))).toEqual([]);
+    expect(upgraded(iommu({ hears: hook, hitPolicy: "rewalk-on-permission-fault" }))).toEqual([]);
+    expect(upgraded(shadowMmu())).toEqual([]);
+  });
+});
+
 describe("the museum", () => {
+  it("says the same when it is asked again", () => {
+    for (const entry of museum.slice(0, 8)) {
+      const [first, second] = [runEntry(entry), runEntry(entry)];
+      expect(second.buggy).toEqual(first.buggy);
+      expect(second.fixed).toEqual(first.fixed);
+    }
+  });
+
   it("has the 35 bugs and the 11 controls", () => {
     expect([museum.length, controls.length]).toEqual([35, 11]);
   });
