@@ -14,6 +14,17 @@ Examples:
 
 Exit codes: 0 all is well, 1 something was found, 2 wrong use or input.`;
 
+/** The command that is asked for, or asked about. */
+function wantedOf(argv: readonly string[]): string | undefined {
+  return argv.find((word) => !word.startsWith("-") && word !== "help");
+}
+
+/** The command line, or of one with an unknown command that word alone: it is what is wrong, whatever else is asked. */
+function toParse(argv: readonly string[]): readonly string[] {
+  const wanted = wantedOf(argv);
+  return wanted === undefined || COMMANDS.some(({ name }) => name === wanted) ? argv : [wanted];
+}
+
 /** Builds the program; only the command that is asked for is loaded. */
 async function program(argv: readonly string[], context: Context, done: (exitCode: number) => void): Promise<Command> {
   const root = new Command("mmun")
@@ -26,7 +37,7 @@ async function program(argv: readonly string[], context: Context, done: (exitCod
     .showSuggestionAfterError(true)
     .exitOverride()
     .configureOutput({ outputError: () => undefined, writeOut: (text) => context.print(text.trimEnd()) });
-  const wanted = argv.find((word) => !word.startsWith("-") && word !== "help");
+  const wanted = wantedOf(argv);
   for (const { name, summary, load } of COMMANDS) {
     const command = root.command(name).summary(summary).description(summary);
     command
@@ -51,7 +62,7 @@ async function main(argv: readonly string[]): Promise<number> {
   let exitCode = EXIT_OK;
   try {
     const root = await program(argv, context, (code) => (exitCode = code));
-    await root.parseAsync(argv, { from: "user" });
+    await root.parseAsync(toParse(argv), { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {

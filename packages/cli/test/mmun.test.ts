@@ -211,6 +211,10 @@ describe("mmun run", () => {
     [["run", "UPGRADE", "--driver", "arm-smmu:colour=red"], "has no option colour"],
     [["run", "UPGRADE", "--jsno"], "unknown option '--jsno' (Did you mean --json?)"],
     [["rnu", "UPGRADE"], "unknown command 'rnu' (Did you mean run?)"],
+    [["rnu", "--help"], "unknown command 'rnu' (Did you mean run?)"],
+    [["help", "rnu"], "unknown command 'rnu' (Did you mean run?)"],
+    [["replay", "gti"], 'there is no file gti, and no trace of that name ships. Did you mean "git"?'],
+    [["replay", "no-such.trace.gz"], "no-such.trace.gz: cannot be read: there is no such file"],
   ])("%j ends with 2 and says why in one line", (words, message) => {
     const files: Record<string, string> = {
       EMPTY: "empty.mm",

@@ -60,6 +60,7 @@ function counts(of: Readonly<Record<string, number>>): string {
 
 function agreementText(agreement: Agreement): string {
   const { matched, missing, extra } = agreement;
+  if (matched + missing + extra === 0) return "none on either side";
   return `${percent(agreementShare(agreement))} (${matched} agree, ${missing} in the trace only, ${extra} in the model only)`;
 }
 

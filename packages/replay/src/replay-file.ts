@@ -8,24 +8,36 @@ import { replayProgram } from "./replay-program.js";
 /** The kinds of traces that can be replayed. */
 export type TraceFormat = "program" | "pages";
 
+/** `4354  1795327323.121899 execve("/gcc", …` with or without its first two fields. */
+const STRACE = /^(?:\[pid +\d+\] +|\d+ +)?(?:[\d:.]+ +)?(?:\w+\(|<\.\.\. )/;
+
 /**
- * Tells the format of a trace from its first byte: a program trace begins with a time, a page trace with the kind of an access.
+ * Tells the format of a trace from how it begins: a program trace with a time, a page trace with the kind of an access.
  *
  * @throws TraceError TRACE_FORMAT, TRACE_UNREADABLE, TRACE_COMPRESSION
  */
 export async function traceFormat(source: TraceSource): Promise<TraceFormat> {
+  let head = "";
   for await (const chunk of readChunks(source)) {
-    const first = String.fromCodePoint(chunk[0]!);
-    if (/\d/.test(first)) return "program";
-    if (/[ILSM!]/.test(first)) return "pages";
-    break;
+    head += new TextDecoder().decode(chunk.subarray(0, 200));
+    if (head.length >= 100) break;
   }
-  throw new TraceError(
-    "TRACE_FORMAT",
-    sourceName(source),
-    { line: 1, column: 1 },
-    `expected a program trace (lines "TIME TID TGID KIND ...") or a page trace (lines "L PAGE COUNT"); it is neither`,
+  if (STRACE.test(head)) {
+    refuse(
+      source,
+      "this is a log of strace: it has the system calls, but not the page faults that make entries in page tables. Record both, as packages/replay/traces/PROVENANCE.md says",
+    );
+  }
+  if (/^\d/.test(head)) return "program";
+  if (/^[ILSM!]/.test(head)) return "pages";
+  return refuse(
+    source,
+    `expected a program trace (lines "TIME TID TGID KIND ...") or a page trace (lines "L PAGE COUNT"); it is ${head === "" ? "empty" : "neither"}`,
   );
+}
+
+function refuse(source: TraceSource, what: string): never {
+  throw new TraceError("TRACE_FORMAT", sourceName(source), { line: 1, column: 1 }, what);
 }
 
 /**

@@ -141,6 +141,12 @@ test("calls that the model does not know, and faults outside all mappings, are c
   expect(report.upgrades).toEqual({ wp_page_reuse: 1 });
 });
 
+test("a trace without notifications is not said to agree", async () => {
+  const report = await program(lines("2 7 7 F 10008 6"));
+
+  expect(renderReport(report)).toContain("notifications against the trace: none on either side");
+});
+
 test("what a driver throws is in the report", async () => {
   const report = await program(lines("2 7 7 F 10008 6", "3 7 7 S munmap 0x10000 0x1000", "3 7 7 R munmap 0x0"), {
     drivers: [{ driver: testDriver("listens", true) }],
@@ -157,5 +163,15 @@ test("progress is reported, and a file that is no trace is refused", { timeout: 
     code: "TRACE_FORMAT",
   });
   await expect(replayFile({ name: "x", bytes: new Uint8Array(0) })).rejects.toMatchObject({ code: "TRACE_FORMAT" });
+  for (const strace of [
+    '4354  1795327323.121899 execve("/gcc", ["gcc"], 0x7f /* 35 vars */) = 0',
+    "[pid  4354] brk(NULL)       = 0x111a5000",
+    "12:00:01 mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, 3</ld.so.cache>, 0) = 0x7f8a5ac13000",
+    "munmap(0x7f8a5ac09000, 39215) = 0",
+  ])
+    await expect(replayFile({ name: "x", bytes: new TextEncoder().encode(strace) })).rejects.toMatchObject({
+      code: "TRACE_FORMAT",
+      message: expect.stringContaining("this is a log of strace") as string,
+    });
   await expect(replayFile(shippedTraces.git, { kernel: "v9" })).rejects.toMatchObject({ code: "PLUGIN_UNKNOWN" });
 });

@@ -106,18 +106,19 @@ export class Line {
     return found;
   }
 
-  /** Takes an integer, decimal or 0x hexadecimal, from `least` on. */
-  integer(what: string, least = 0): number {
+  /** Takes an integer, decimal or 0x hexadecimal, from `least` to `most`. */
+  integer(what: string, least = 0, most = Infinity): number {
     const value = this.#integer(this.peek());
     if (value === undefined || value < least) throw this.expected(least === 0 ? what : `${what} (at least ${least})`);
+    if (value > most) throw this.expected(`${what} (at most ${most})`);
     this.#next++;
     return value;
   }
 
   /** Takes an integer if the next word looks like one, else returns `otherwise`. */
-  optionalInteger(what: string, otherwise: number, least = 0): number {
+  optionalInteger(what: string, otherwise: number, least = 0, most = Infinity): number {
     const text = this.peek();
-    return text !== undefined && INTEGER.test(text) ? this.integer(what, least) : otherwise;
+    return text !== undefined && INTEGER.test(text) ? this.integer(what, least, most) : otherwise;
   }
 
   /** Nothing may be left. */

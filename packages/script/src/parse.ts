@@ -3,6 +3,7 @@ import { decode } from "./decode.js";
 import { Draft } from "./draft.js";
 import { type Position, quoted, ScriptError } from "./errors.js";
 import { Line } from "./line.js";
+import { ACCESSES_MAX } from "./ops/spec.js";
 import { OPS, opNamed } from "./ops/table.js";
 import { ARENA_MAX, type DeviceOption, type Script, type Statement } from "./script.js";
 
@@ -192,7 +193,7 @@ class Parser {
     const device = line.name("the name of a device");
     const write = line.oneOf("an access", ["read", "write"]) === "write";
     const start = line.integer("a page");
-    const pages = line.optionalInteger("a number of pages", 1, 1);
+    const pages = line.optionalInteger("a number of pages", 1, 1, ACCESSES_MAX);
     const value = write && line.left > 0 ? line.integer("a byte to store") : undefined;
     line.end(DIRECTIVES["dev"]!);
     this.#push(line, position, { kind: "device-access", device, write, start, pages, value });

@@ -183,6 +183,11 @@ describe("an error says where and what was expected", () => {
     ["device a arm-smmu", "SCRIPT_EXPECTED", 't.mm:1:10: expected driver, found "arm-smmu".'],
     ["device a driver x =3", "SCRIPT_EXPECTED", 't.mm:1:19: expected an option written key=value, found "=3".'],
     ["== a\n== a", "SCRIPT_DUPLICATE", 't.mm:2:1: there is a script "a" in this file already'],
+    [
+      "writer 0 99999999",
+      "SCRIPT_EXPECTED",
+      't.mm:1:10: expected a number of pages (at most 1048576), found "99999999".',
+    ],
     ["== a arena 0", "SCRIPT_EXPECTED", 't.mm:1:12: expected the arena\'s size in pages (at least 1), found "0".'],
     ["== a arena 9000", "SCRIPT_EXPECTED", "t.mm:1:12: expected an arena of 1 to 8192 pages, found 9000."],
     [

@@ -1,9 +1,10 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { type ReplayDrivers, renderReport, replayFile, shippedTraces } from "@mmu-notifier/replay";
+import { didYouMean } from "@mmu-notifier/steps";
 import { type Command, Option } from "commander";
 import { SingleBar, Presets } from "cli-progress";
 import type { Context } from "../context.js";
-import { EXIT_OK, EXIT_USAGE } from "../errors.js";
+import { EXIT_OK, EXIT_USAGE, UsageError } from "../errors.js";
 import { complain, driversThrew } from "../output/complain.js";
 import { resolveDriver, shippedRegistry } from "../registry.js";
 import { parseDriver } from "../run-scripts.js";
@@ -47,7 +48,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
       "\nExamples:\n  mmun replay mmapdb4k\n  mmun replay snapshot --kernel v6.12 --arch arm64 --driver arm-smmu\n  mmun replay my.trace.gz --json",
     )
     .action(async (trace: string, options: ReplayCommandOptions) => {
-      const file = SHIPPED[trace] ?? trace;
+      const file = traceFile(trace);
       const bar = progressOf(file, context, options.json === true);
       const registry = await shippedRegistry();
       const drivers: ReplayDrivers[number][] = [];
@@ -78,6 +79,23 @@ export function configure(command: Command, context: Context, done: (exitCode: n
         bar.stop();
       }
     });
+}
+
+/**
+ * The file that is meant: a trace that ships goes by its name.
+ *
+ * @throws UsageError for a name that is no file either
+ */
+function traceFile(trace: string): string {
+  if (Object.hasOwn(SHIPPED, trace)) return SHIPPED[trace]!;
+  if (/^[\w-]+$/.test(trace) && !existsSync(trace)) {
+    const names = Object.keys(SHIPPED);
+    throw new UsageError(
+      `there is no file ${trace}, and no trace of that name ships.${didYouMean(trace, names)} There are ${names.join(", ")}`,
+      { trace },
+    );
+  }
+  return trace;
 }
 
 /** A bar on stderr over the bytes of the file, on a terminal. */

@@ -7,6 +7,13 @@ import { TraceError } from "../errors.js";
 /** Bytes read at once. */
 const CHUNK = 1 << 20;
 
+/** Why a file cannot be read, in words. */
+const WHY: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "it may not be read",
+};
+
 /** A trace: the path of a file, or bytes with the name that errors give them. */
 export type TraceSource = string | { readonly name: string; readonly bytes: Uint8Array };
 
@@ -54,7 +61,7 @@ async function* rawChunks(source: TraceSource, name: string): AsyncGenerator<Uin
       "TRACE_UNREADABLE",
       name,
       { line: 0, column: 0 },
-      `cannot be read: ${(cause as Error).message}`,
+      `cannot be read: ${WHY[(cause as NodeJS.ErrnoException).code ?? ""] ?? (cause as Error).message}`,
       { cause },
     );
   }

@@ -1,6 +1,6 @@
 import type { Line } from "../line.js";
 import type { Op } from "./op.js";
-import { advice, type OpSpec, pageOrSpan, prot, type Scope, span, spec } from "./spec.js";
+import { ACCESSES_MAX, advice, type OpSpec, pageOrSpan, prot, type Scope, span, spec } from "./spec.js";
 
 function access(write: boolean, ofChild: boolean): OpSpec["parse"] {
   return (line: Line, scope: Scope): Op => {
@@ -12,7 +12,11 @@ function access(write: boolean, ofChild: boolean): OpSpec["parse"] {
 }
 
 function each(write: boolean): OpSpec["parse"] {
-  return (line) => ({ kind: "access", write, mode: "each", child: -1, ...span(line), value: undefined });
+  return (line) => {
+    const start = line.integer("a first page");
+    const pages = line.integer("a number of pages", 0, ACCESSES_MAX);
+    return { kind: "access", write, mode: "each", child: -1, start, pages, value: undefined };
+  };
 }
 
 function kernelAccess(kind: "kread" | "kwrite" | "pmread" | "pmwrite" | "pvread" | "pvwrite"): OpSpec["parse"] {

@@ -29,11 +29,14 @@ export function span(line: Line): Span {
   return { start: line.integer("a first page"), pages: line.integer("a number of pages") };
 }
 
-/** `P [N]`: a page, and how many. */
+/** Pages that one op may access one after another: 4 GiB. More is a slip of the pen, and would take for ever. */
+export const ACCESSES_MAX = 2 ** 20;
+
+/** `P [N]`: a page to access, and how many. */
 export function pageOrSpan(line: Line): Span & { readonly ranged: boolean } {
   const start = line.integer("a page");
   const ranged = line.left > 0;
-  return { start, pages: ranged ? line.integer("a number of pages") : 1, ranged };
+  return { start, pages: ranged ? line.integer("a number of pages", 0, ACCESSES_MAX) : 1, ranged };
 }
 
 /** `rwx` with dashes or without, or `none`. */
