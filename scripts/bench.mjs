@@ -23,10 +23,10 @@ const work = mkdtempSync(join(tmpdir(), "mmu-notifier-bench-"));
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 
 /** Runs a variant once. A variant without `parse` prints a line of JSON. */
-function measure({ name, command, parse = JSON.parse }) {
+function measure({ name, command, cwd, parse = JSON.parse }) {
   const [file, ...args] = command;
-  const { stdout, stderr, status } = spawnSync(file, args, { encoding: "utf8", maxBuffer: 1 << 26 });
-  if (status !== 0) throw new Error(`${name}: ${stderr}`);
+  const { stdout, stderr, status } = spawnSync(file, args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
+  if (status !== 0) throw new Error(`${name}: ${stderr}${stdout}`);
   return parse(stdout);
 }
 

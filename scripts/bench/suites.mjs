@@ -2,6 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { checker } from "./checker.mjs";
+import { atLeast, atMost, context } from "./goals.mjs";
 
 const replay = fileURLToPath(new URL("../../packages/replay/", import.meta.url));
 const bench = (name) => join(replay, "bench", name);
@@ -10,10 +12,6 @@ const COMPILER = "cc";
 const DRIVERS = ["@mmu-notifier/driver-arm-smmu", "@mmu-notifier/driver-iommu-btm", "@mmu-notifier/driver-kvm"].map(
   (name) => fileURLToPath(import.meta.resolve(name)),
 );
-
-const atLeast = (limit) => ({ goal: `>= ${limit}`, holds: (value) => value >= limit });
-const atMost = (limit) => ({ goal: `<= ${limit}`, holds: (value) => value <= limit });
-const context = { goal: "-", holds: () => true };
 
 /** Compiles a C anchor; undefined when there is no compiler. */
 function compile(source, work) {
@@ -139,4 +137,4 @@ const notify = {
   },
 };
 
-export const suites = [tlb, notify];
+export const suites = [tlb, notify, checker];

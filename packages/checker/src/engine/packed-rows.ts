@@ -1,6 +1,8 @@
 import { BitLayout, maskOf } from "./bit-layout.js";
 import { RowSet } from "./row-set.js";
 
+const WIDE = 1 << 8;
+
 /**
  * States as rows of bit fields. The row in work is packed already: a field is read and written in place, so keeping or
  * restoring a state copies a few words. A field that outgrows its bits gets more, and all rows are packed again.
@@ -87,9 +89,10 @@ export class PackedRows {
     });
   }
 
+  /** A field that has come far is given a bit more than it needs: packing again takes longer with every state. */
   #widen(field: number, value: number): void {
     this.#relay(() => {
-      this.widths[field] = 32 - Math.clz32(value);
+      this.widths[field] = 32 - Math.clz32(value) + (value >= WIDE ? 1 : 0);
     });
     this.set(field, value);
   }

@@ -18,7 +18,14 @@ export class SegmentStore implements StateStore {
   readonly #segments: Segment[] = [];
   readonly #components: ComponentTable[] = [];
   /** The component that each segment's words were when last looked at; -1 is unknown. */
-  readonly #loaded: number[] = [];
+  #loaded = new Int32Array(0);
+  /** The component that the row in work has for each segment. */
+  #inRow = new Int32Array(0);
+  /**
+   * The words of the component in {@link #loaded}. Comparing with them stays in the cache; the tables of all components, of which
+   * every state has others, do not.
+   */
+  readonly #copies: Int32Array[] = [];
   readonly #rows: PackedRows;
 
   constructor(memory: Memory, tasks: number) {
@@ -58,7 +65,10 @@ export class SegmentStore implements StateStore {
     for (let s = 0; s < segments.length; s++) {
       const segment = segments[s]!;
       if (segment !== this.#segments[s]) this.#replace(s, segment);
-      this.#rows.set(this.#tasks + s, this.#lookUp(s, segment));
+      const component = this.#lookUp(s, segment);
+      if (component === this.#inRow[s]) continue;
+      this.#rows.set(this.#tasks + s, component);
+      this.#inRow[s] = component;
     }
   }
 
@@ -71,6 +81,14 @@ export class SegmentStore implements StateStore {
     this.#loaded.fill(-1);
   }
 
+  /** Notes that a segment's words are a component. */
+  #remember(s: number, component: number, { i32, words }: Segment): void {
+    this.#loaded[s] = component;
+    let copy = this.#copies[s]!;
+    if (copy.length < words) this.#copies[s] = copy = new Int32Array(i32.length);
+    for (let i = 0; i < words; i++) copy[i] = i32[i]!;
+  }
+
   node(task: number): number {
     return this.#rows.get(task);
   }
@@ -81,30 +99,37 @@ export class SegmentStore implements StateStore {
 
   /** The component that a segment's words are. */
   #lookUp(s: number, segment: Segment): number {
-    settle(segment);
-    const components = this.#components[s]!;
+    const { i32, words } = segment;
     const loaded = this.#loaded[s]!;
-    if (loaded >= 0 && components.equals(loaded, segment.i32, segment.words)) return loaded;
-    this.#loaded[s] = components.intern(segment.i32, segment.words);
-    return this.#loaded[s];
+    const copy = this.#copies[s]!;
+    // What is stored is settled: words that are equal are settled too. Word 0 says how many there are.
+    let i = 0;
+    while (i < words && copy[i] === i32[i]) i++;
+    if (i === words && loaded >= 0) return loaded;
+    settle(segment);
+    const component = this.#components[s]!.intern(i32, words);
+    this.#remember(s, component, segment);
+    return component;
   }
 
   /** Makes the working memory what the row in work says. */
   #restore(): void {
     for (let s = 0; s < this.#segments.length; s++) {
       const wanted = this.#rows.get(this.#tasks + s);
-      const segment = this.#segments[s]!;
-      const components = this.#components[s]!;
+      this.#inRow[s] = wanted;
       if (this.#loaded[s] === wanted) continue;
-      components.copyTo(wanted, segment);
-      this.#loaded[s] = wanted;
+      const segment = this.#segments[s]!;
+      this.#components[s]!.copyTo(wanted, segment);
+      this.#remember(s, wanted, segment);
     }
   }
 
   #know(segment: Segment): void {
     this.#segments.push(segment);
     this.#components.push(new ComponentTable());
-    this.#loaded.push(-1);
+    this.#copies.push(new Int32Array(segment.i32.length));
+    this.#loaded = Int32Array.of(...this.#loaded, -1);
+    this.#inRow = Int32Array.of(...this.#inRow, 0);
   }
 
   /** A step added segments: in all states before they were empty. */
