@@ -1,9 +1,11 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { conform, type ConformOptions, CorpusError, readCorpus, type SetReport } from "@mmu-notifier/conformance";
 import { didYouMean } from "@mmu-notifier/steps";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
-import { renderSet } from "../output/conformance.js";
+import { renderBrief, renderSet } from "../output/conformance.js";
 import { progress } from "../output/progress.js";
 import { shippedRegistry } from "../registry.js";
 
@@ -11,6 +13,7 @@ interface ConformFlags {
   readonly kernel?: string;
   readonly arch?: string;
   readonly json?: boolean;
+  readonly brief?: boolean;
   readonly show: string;
   readonly only?: string;
   readonly script?: string;
@@ -22,6 +25,20 @@ async function countCases(file: string): Promise<number> {
   const corpus = readCorpus(file);
   while ((await corpus.next()).done !== true) cases++;
   return cases;
+}
+
+const CORPUS = /\.jsonl(\.gz|\.zst)?$/;
+
+/** The files, and in the place of a folder the corpora in it, by name. */
+function corporaIn(paths: readonly string[]): readonly string[] {
+  return paths.flatMap((path) => {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+    const names = readdirSync(path).filter((name) => CORPUS.test(name));
+    if (names.length > 0) return names.sort().map((name) => join(path, name));
+    throw new UsageError(`expected recorded corpora (*.jsonl, plain, gzip or zstd) in ${path}, found none`, {
+      file: path,
+    });
+  });
 }
 
 function shown(text: string): number {
@@ -55,8 +72,8 @@ async function run(file: string, flags: ConformFlags, context: Context): Promise
   );
   const options: ConformOptions = {
     registry: await shippedRegistry(),
-    keep: shown(flags.show),
-    detail: flags.json !== true,
+    keep: flags.brief === true ? Infinity : shown(flags.show),
+    detail: flags.json !== true && flags.brief !== true,
     onScript: () => bar.step(),
     ...(flags.kernel === undefined ? {} : { kernel: flags.kernel }),
     ...(flags.arch === undefined ? {} : { arch: flags.arch }),
@@ -77,12 +94,13 @@ async function run(file: string, flags: ConformFlags, context: Context): Promise
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
   command
-    .argument("<file...>", "recorded corpora: JSON lines, plain, gzip or zstd")
+    .argument("<file...>", "recorded corpora (JSON lines, plain, gzip or zstd), or folders of them")
     .option("--kernel <name>", "a kernel instead of the one in the file's name; see `mmun list kernels`")
     .option("--arch <name>", "an architecture instead of the one in the file's name; see `mmun list archs`")
     .option("--script <name>", "only this script of the files")
     .option("--only <field>", "only this field counts")
     .option("--show <n>", "show the first n divergences of each set", "5")
+    .option("--brief", "one line a set, and one a script that differs")
     .option("--json", "print one JSON object with the counts")
     .addHelpText(
       "after",
@@ -92,15 +110,18 @@ Scripts that unstable.json next to a file lists are left out, and the report say
 Examples:
   mmun conform hand.jsonl.gz arm64-6.12-hand.jsonl.gz
   mmun conform x86-7.3-random.jsonl.gz --only notifier --show 1
+  mmun conform packages/conformance/corpus --brief
   mmun conform mine.jsonl --kernel v6.12 --arch arm64 --json`,
     )
     .action(async (files: readonly string[], flags: ConformFlags) => {
       const sets: SetReport[] = [];
-      for (const [index, file] of files.entries()) {
+      for (const [index, file] of corporaIn(files).entries()) {
         const report = await run(file, flags, context);
         sets.push(report);
-        if (flags.json !== true) context.print(`${index === 0 ? "" : "\n"}${renderSet(report, context)}`);
+        if (flags.json !== true && flags.brief !== true)
+          context.print(`${index === 0 ? "" : "\n"}${renderSet(report, context)}`);
       }
+      if (flags.brief === true && flags.json !== true) context.print(renderBrief(sets, context));
       if (flags.json === true) context.print(JSON.stringify({ sets: sets.map(summary) }));
       done(sets.some(({ ops, equal }) => equal < ops) ? EXIT_FINDING : EXIT_OK);
     });

@@ -28,6 +28,38 @@ export function renderSet(report: Omit<SetReport, "known">, context: Context): s
   return lines.join("\n");
 }
 
+/** All sets in one table, then each script that differs with its operations and fields. */
+export function renderBrief(sets: readonly Omit<SetReport, "known">[], { colors }: Context): string {
+  const rows = sets.map(({ name, kernel, arch, ops, equal, fields }) => [
+    name,
+    kernel,
+    arch,
+    `${ops}`,
+    `${equal}`,
+    percent(equal, ops),
+    Object.entries(fields)
+      .filter(([, counts]) => counts.equal < counts.compared)
+      .map(([field, counts]) => `${field} ${counts.compared - counts.equal}`)
+      .join(", "),
+  ]);
+  const lines = [table(rows, ["set", "kernel", "arch", "operations", "equal", "", "differ in"])];
+  for (const { name, divergences } of sets) {
+    if (divergences.length > 0) lines.push("", colors.bold(`  ${name}`), table(scriptsThatDiffer(divergences)));
+  }
+  return lines.join("\n");
+}
+
+function scriptsThatDiffer(divergences: readonly Divergence[]): readonly (readonly string[])[] {
+  const scripts = [...new Set(divergences.map(({ script }) => script))];
+  return scripts.map((script) => {
+    const differing = divergences.filter((divergence) => divergence.script === script);
+    const fields = differing.flatMap(({ diffs, error }) =>
+      error === undefined ? diffs.map(({ field }) => field) : ["error"],
+    );
+    return [script, differing.map(({ step }) => `${step}`).join(", "), [...new Set(fields)].join(", ")];
+  });
+}
+
 function percent(part: number, whole: number): string {
   if (whole === 0) return "-";
   // Rounded down: 100 % means all.
