@@ -49,6 +49,7 @@ export {
 
 // Drivers and kernel paths to build scenes from, each with switches for its mistakes
 export { Completion } from "./scene/completion.js";
+export { TrackedObject } from "./scene/tracked-object.js";
 export { contextEntry, iommu, type IommuRules } from "./museum/parts/iommu.js";
 export { replacePage, unmapPage, type UnmapOptions } from "./museum/parts/kernel-paths.js";
 export { mappingAfterFork, writableMapping } from "./museum/parts/mappings.js";

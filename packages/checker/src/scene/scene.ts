@@ -41,6 +41,7 @@ import { type Lock, lockAt, lockClass, type LockKind, Memory, type Path, type St
 import type { Iteration, Model, ProgressRule, TaskModel } from "../engine/model.js";
 import { Completion } from "./completion.js";
 import { Oracle } from "./oracle.js";
+import { TrackedObject } from "./tracked-object.js";
 import { sceneView } from "./view.js";
 
 /** A page that may be written and is. */
@@ -165,6 +166,11 @@ export class Scene {
         segment.i32[at] = value;
       },
     };
+  }
+
+  /** Something with a lifetime: its use after it was freed is UAF. */
+  object(name: string): TrackedObject {
+    return new TrackedObject(this.memory, this.oracle, name);
   }
 
   /** Something that one task brings about and others wait for, as an edge of the wait-for graph. */

@@ -48,7 +48,7 @@ export const invalidationControls: readonly MuseumControl[] = [
     ],
   },
   {
-    id: "ksm-identical-content-late-invalidation",
+    id: "ksm-late-invalidation-same-content",
     about:
       "A page is replaced by one with the same content, read-only both: the device may be told at end. Until then it reads the old page, and sees nothing that it should not.",
     models: [
@@ -143,7 +143,7 @@ export const invalidationControls: readonly MuseumControl[] = [
     ],
   },
   {
-    id: "exit-shortcut-with-pinned-pages",
+    id: "xe-callback-shortcut-with-pinned-pages",
     about:
       "A driver that has pinned its pages may let the invalidations of an exit pass: the pins keep the frames until its device is done.",
     models: [
@@ -194,7 +194,7 @@ export const invalidationControls: readonly MuseumControl[] = [
     ],
   },
   {
-    id: "munmap-and-fault-do-not-overlap",
+    id: "munmap-and-fault-never-overlap",
     about:
       "munmap holds mmap_lock for writing, a fault holds it for reading: on the project's own paths a CPU that faults while another unmaps either has the page or gets a signal.",
     models: [

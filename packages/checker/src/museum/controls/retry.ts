@@ -9,7 +9,7 @@ const SEQ_MASK = 3;
 
 /** The control about the retry protocol. */
 export const retryControl: MuseumControl = {
-  id: "kvm-retry-under-mmu-lock-needs-no-barriers",
+  id: "kvm-retry-under-mmu-lock",
   about:
     "end moves the sequence and then takes its count back; a fault that reads the two in the wrong order would need barriers if it did so without the lock. Under mmu_lock on both sides it needs none.",
   models: [

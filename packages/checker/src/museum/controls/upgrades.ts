@@ -27,7 +27,7 @@ export const upgradeControls: readonly MuseumControl[] = [
     }),
   },
   {
-    id: "btm-filters-broadcast-upgrade",
+    id: "btm-without-ats-filters-upgrade",
     about:
       "An IOTLB that hears the CPUs' broadcast invalidations may filter the upgrade event, as long as the flush of an upgrade is broadcast.",
     explore: { liveness: "task" },
@@ -45,7 +45,7 @@ export const upgradeControls: readonly MuseumControl[] = [
     ],
   },
   {
-    id: "mprotect-upgrade-refetching-walker",
+    id: "mprotect-upgrade-flush-elided-refetching",
     about:
       "mprotect makes an entry writable and the architecture lets it leave the flush out: a device that asks again when a right is missing, as PCIe ATS demands, gets the new entry.",
     explore: { liveness: "task" },

@@ -8,7 +8,7 @@ import {
   phases,
   type SecondaryMmuDefinition,
 } from "@mmu-notifier/sdk";
-import { spinUntil, step } from "@mmu-notifier/steps";
+import { choose, type Path, spinUntil, step } from "@mmu-notifier/steps";
 import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry, Variant } from "../entry.js";
 
@@ -29,9 +29,13 @@ export const smmuEndInclusiveSize: MuseumEntry = {
   swaps: "driver",
   story:
     "The mm's ranges end behind their last byte. The driver computed end - start + 1, a size that is no multiple of a page, and took its step from the lowest bit of it: less than a page. " +
-    "The loop that issues one command a step never comes to its end, under a spinlock.",
-  scenario: `The hook of the real bus for two pages; a callback that issues more than ${BOUND} commands is cut short and counts as endless. The driver is exchanged: end - start + 1, or end - start.`,
-  expect: [{ verdict: "LIVELOCK", object: CALLBACK, steps: 13 }],
+    "The loop that issues one command a step never comes to its end, under a spinlock. The opposite mistake, end - 1, leaves the last page out.",
+  scenario: `The hook of the real bus for two pages; a callback that issues more than ${BOUND} commands is cut short and counts as endless. The driver is exchanged: end - start + 1 or end - start - 1, both are tried; or end - start.`,
+  expect: [
+    { verdict: "LIVELOCK", object: CALLBACK, steps: 14 },
+    { verdict: "MISSED-RANGE", object: "page 2", steps: 10 },
+    { verdict: "STALE-USE", object: "page 2", steps: 14 },
+  ],
   model: (variant) => {
     const scene = new Scene();
     const frames = [scene.map(FIRST), scene.map(FIRST + 1)];
@@ -79,11 +83,13 @@ function smmu(scene: Scene, variant: Variant): SecondaryMmuDefinition {
         entries: () => tlb.entries(TAG),
       };
 
-      function* invalidate({ start, end }: MmuNotification) {
-        const size = variant === "buggy" ? end - start + 1 : end - start;
-        const granule = Math.floor(Math.min(size & -size, PAGE_SIZE) / PAGE_SIZE);
+      function* invalidate({ start, end }: MmuNotification): Path {
+        const mistake = variant === "fixed" ? 0 : 1 - 2 * (yield choose("which mistake", 2));
+        const size = end - start + mistake;
+        // One byte too many gives a step of no page at all.
+        const granule = mistake > 0 ? Math.floor((size & -size) / PAGE_SIZE) : 1;
         let commands = 0;
-        for (let page = start / PAGE_SIZE; page * PAGE_SIZE < start + size; page += granule) {
+        for (let page = start / PAGE_SIZE; (page + 1) * PAGE_SIZE <= start + size; page += granule) {
           if (++commands > BOUND) {
             yield step("the watchdog bites", () => {
               scene.oracle.record(
