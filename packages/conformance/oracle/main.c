@@ -144,7 +144,16 @@ static int await(pid_t pid, int seconds) {
     }
 }
 
+/* Pages that compaction has looked at so far: it moves pages of every process, and its flushes end up in whatever that process does next. */
+static long compacted(void) {
+    static char text[1 << 16];
+    const char *found;
+    if (read_text("/proc/vmstat", text, sizeof text) < 0 || (found = strstr(text, "compact_migrate_scanned ")) == NULL) return 0;
+    return atol(strchr(found, ' '));
+}
+
 static void run(const struct script *script, int cpu, int seconds) {
+    long before = compacted();
     pid_t pid = fork();
     if (pid < 0) fail("fork");
     if (pid == 0) {
@@ -159,7 +168,7 @@ static void run(const struct script *script, int cpu, int seconds) {
     }
     setpgid(pid, pid);
     int status = await(pid, seconds);
-    say("{\"exit\":%d,", status);
+    say("{\"exit\":%d,\"compacted\":%ld,", status, compacted() - before);
     trace_say(&trace, 1);
     say("}\n");
     say_now();

@@ -15,6 +15,7 @@
 /* Bits 55 to 62 of pagemap say what an entry is; the rest is its frame. */
 #define PAGEMAP_FLAGS(entry) ((unsigned)((entry) >> 55))
 /* kpageflags: dirty, swapcache, unevictable, KSM, THP. */
+#define WRITEBACK (1UL << 8)
 #define SHOWN_FLAGS (1UL << 4 | 1UL << 13 | 1UL << 18 | 1UL << 21 | 1UL << 22)
 
 struct scan_region {
@@ -35,6 +36,18 @@ void snapshot_open(void) {
     page_flags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
     if (pagemap < 0 || page_count < 0 || page_flags < 0) fail("pagemap, kpagecount and kpageflags");
     file_keep(":pagemap", pagemap);
+}
+
+/* Swap is written in the background. Until that is done a page is not like one that lies in swap: what a fault on it does would be a matter of time. */
+static void wait_for_writeback(long pages) {
+    for (long i = 0; i < pages; i++) {
+        uint64_t seen;
+        if (!(entries[i] & PRESENT)) continue;
+        for (int tries = 0; tries < 500; tries++) {
+            if (pread(page_flags, &seen, sizeof seen, (entries[i] & PFN) * 8) != sizeof seen || !(seen & WRITEBACK)) break;
+            usleep(1000);
+        }
+    }
 }
 
 static void say_vmas(long arena) {
@@ -110,6 +123,8 @@ static void say_pages(long pages) {
 }
 
 void snapshot_say(long arena) {
+    /* The entries are those of the last snapshot here. */
+    wait_for_writeback(arena + SLACK);
     say_vmas(arena);
     say(",");
     say_pages(arena + SLACK);

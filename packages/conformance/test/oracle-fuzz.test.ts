@@ -97,7 +97,7 @@ describe("faults that only a guest sees", () => {
       records: [
         { r: { ret: 3, sum: 0, sigs }, t: faults, v: [], p: [[0, 128, (1 << 8) | 2, huge ? 1 << 6 : 0, 0, 4096, 1]] },
       ],
-      exit: { exit: 0, t: [] },
+      exit: { exit: 0, compacted: 0, t: [] },
     });
 
   test("are left out on a huge entry that an earlier fault of the op has made writable, and counted", () => {

@@ -20,6 +20,7 @@ const FILES: Readonly<Record<string, string>> = {
   "/sys/kernel/mm/transparent_hugepage/use_zero_page": "1\n",
   "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled": "always inherit madvise [never]\n",
   "/proc/sys/vm/mmap_min_addr": "65536\n",
+  "/sys/class/bdi/8:1/read_ahead_kb": "128\n",
   "/sys/devices/system/node/node1": "",
 };
 
@@ -33,6 +34,7 @@ function machine(changes: Partial<Surroundings> = {}, files: Readonly<Record<str
     read: (path) => files[path],
     usable: () => true,
     exists: (path) => path in files,
+    deviceOf: () => "8:1",
     kernelConfig: () => "CONFIG_MEM_SOFT_DIRTY=y\n",
     ...changes,
   };
@@ -74,7 +76,7 @@ describe("what is missing", () => {
 
 describe("settings", () => {
   test("knobs become the model's words", () => {
-    expect(machineSettings(machine())).toEqual({
+    expect(machineSettings(machine(), "/var/tmp")).toEqual({
       config: {
         cpus: 1,
         memlockLimit: -1,
@@ -85,6 +87,7 @@ describe("settings", () => {
         thp: "madvise",
         useZeroPage: true,
         mmapMinPage: 16,
+        readAheadPages: 32,
       },
       notes: [],
     });
@@ -98,7 +101,7 @@ describe("settings", () => {
       "/sys/kernel/mm/ksm/run": "1\n",
     };
 
-    expect(machineSettings(machine({}, files)).notes).toEqual([
+    expect(machineSettings(machine({}, files), "/var/tmp").notes).toEqual([
       "shmem_enabled is within_size",
       "folios of 64 KiB are enabled (always)",
       "ksmd is running",

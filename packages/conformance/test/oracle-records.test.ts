@@ -18,7 +18,7 @@ function raw(record: Partial<RawRecord>): RawRecord {
 }
 
 function runOf(records: readonly RawRecord[]): RawRun {
-  return { pid: PID, records, exit: { exit: 0, t: [] } };
+  return { pid: PID, records, exit: { exit: 0, compacted: 0, t: [] } };
 }
 
 const hex = (page: number): string => `0x${(ARENA_BASE + page * PAGE).toString(16)}`;

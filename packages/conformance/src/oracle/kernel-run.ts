@@ -10,6 +10,8 @@ import { readEvents } from "./trace-events.js";
 export interface KernelRun extends MmrunCase {
   /** The first operation whose trace events the kernel dropped; -1 for none. */
   readonly lost: number;
+  /** Pages that compaction looked at meanwhile, whoever caused it. */
+  readonly compacted: number;
   /** Faults that were left out because only a guest sees them. */
   readonly repeated: number;
 }
@@ -43,6 +45,7 @@ export function kernelRun(script: Script, { pid, records, exit }: RawRun): Kerne
     arena: script.arena,
     records: made,
     exit: { exit: exit.exit, ev: readEvents(exit.t, { pid, children }).ev },
+    compacted: exit.compacted,
     repeated,
     lost: records.findIndex(({ lost }) => lost === 1),
   };

@@ -12,8 +12,11 @@ const THP = "/sys/kernel/mm/transparent_hugepage";
 const SIZES = [8, 16, 32, 64, 128, 256, 512, 1024];
 const KIB_OF_PAGE = 4;
 
-/** Reads the settings that decide what scripts do. What cannot be read is left to the model's own defaults. */
-export function machineSettings(machine: Pick<Surroundings, "read" | "exists" | "kernelConfig">): MachineSettings {
+/** Reads the settings that decide what scripts do, with their files in `folder`. What cannot be read is left to the model's own defaults. */
+export function machineSettings(
+  machine: Pick<Surroundings, "read" | "exists" | "kernelConfig" | "deviceOf">,
+  folder: string,
+): MachineSettings {
   const notes: string[] = [];
   const number = (path: string): number | undefined => {
     const text = machine.read(path)?.trim();
@@ -23,6 +26,7 @@ export function machineSettings(machine: Pick<Surroundings, "read" | "exists" | 
   const zero = number(`${THP}/use_zero_page`);
   const mapCount = number("/proc/sys/vm/max_map_count");
   const least = number("/proc/sys/vm/mmap_min_addr");
+  const ahead = number(`/sys/class/bdi/${machine.deviceOf(folder)}/read_ahead_kb`);
   const around = number("/sys/kernel/debug/fault_around_bytes");
   const config: Partial<KernelConfig> = {
     cpus: 1,
@@ -35,6 +39,7 @@ export function machineSettings(machine: Pick<Surroundings, "read" | "exists" | 
     ...(zero === undefined ? {} : { useZeroPage: zero === 1 }),
     ...(mapCount === undefined ? {} : { maxMapCount: mapCount }),
     ...(least === undefined ? {} : { mmapMinPage: Math.ceil(least / (KIB_OF_PAGE * 1024)) }),
+    ...(ahead === undefined ? {} : { readAheadPages: ahead / KIB_OF_PAGE }),
     ...(around === undefined ? {} : { faultAroundPages: Math.max(1, around / (KIB_OF_PAGE * 1024)) }),
   };
   for (const size of SIZES) {

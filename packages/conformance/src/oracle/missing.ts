@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { arch, platform, release } from "node:os";
 import { gunzipSync } from "node:zlib";
 import { delimiter, isAbsolute, join } from "node:path";
@@ -20,6 +20,8 @@ export interface Surroundings {
   /** A file can be read and written. */
   readonly usable: (path: string) => boolean;
   readonly exists: (path: string) => boolean;
+  /** The device that a folder lies on, as `major:minor`. */
+  readonly deviceOf: (folder: string) => string;
   /** What the kernel was configured with, or undefined when it does not say. */
   readonly kernelConfig: () => string | undefined;
 }
@@ -48,6 +50,11 @@ export function surroundings(): Surroundings {
         return true;
       }) ?? false,
     exists: existsSync,
+    deviceOf: (folder) => {
+      const device = attempt(() => statSync(folder).dev) ?? 0;
+      // makedev(3): the low parts of both numbers are eight and twelve bits wide.
+      return `${(device >>> 8) & 0xfff}:${(device & 0xff) | ((device >>> 12) & 0xfff00)}`;
+    },
     kernelConfig: () =>
       attempt(() => gunzipSync(readFileSync("/proc/config.gz")).toString("utf8")) ?? read(`/boot/config-${release()}`),
   };

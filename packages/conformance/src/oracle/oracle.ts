@@ -112,16 +112,17 @@ export class Oracle {
     const here = surroundings();
     const missing = missingOracleParts(here);
     if (missing.length > 0) throw new OracleUnavailableError(missing);
+    const folder = process.env["TMPDIR"] ?? "/var/tmp";
     const interpreter = await Interpreter.start({
       binary: await buildInterpreter(),
       cpu: cpus().length - 1,
       seconds: options.seconds ?? 30,
-      folder: process.env["TMPDIR"] ?? "/var/tmp",
+      folder,
       ...suppliesFor(scripts),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     const registry = options.registry ?? PluginRegistry.withCore();
-    const { config, notes } = machineSettings(here);
+    const { config, notes } = machineSettings(here, folder);
     const { hugePages, swapError } = interpreter.ready;
     const machine: OracleMachine = {
       release: here.release,
@@ -207,7 +208,7 @@ export class Oracle {
   }
 
   #run(script: Script): ReturnType<Interpreter["run"]> {
-    return this.#interpreter.run(encodeScript(script, this.#interpreter.ready.swap));
+    return this.#interpreter.runUndisturbed(encodeScript(script, this.#interpreter.ready.swap));
   }
 
   /** Puts the machine back as it was. */

@@ -52,6 +52,8 @@ export type RawPages = readonly [
 /** The end of a script's process: its exit status, or minus the signal. */
 export interface RawExit {
   readonly exit: number;
+  /** Pages that compaction looked at meanwhile, whoever caused it. */
+  readonly compacted: number;
   readonly t: readonly RawEvent[];
 }
 
