@@ -22,6 +22,15 @@ export function* findExtendVma(k: Kernel, cpu: number, mm: number, vpn: number):
   return yield* expandStack(k, cpu, mm, vpn);
 }
 
+/**
+ * gup_vma_lookup(): the VMA of page `vpn`, or 0. Since v6.5 only faults and accesses from outside grow a stack; before,
+ * get_user_pages() did too.
+ */
+export function* gupVmaLookup(k: Kernel, cpu: number, mm: number, vpn: number): Path<number> {
+  if (!since(k.profile, 6, 5)) return yield* findExtendVma(k, cpu, mm, vpn);
+  return yield step("vma_lookup", () => k.vmas.lookup(k.mms.vmaList(mm), vpn));
+}
+
 /** The VMA that contains the page, {@link GROWS} if a growing one lies above, or 0. */
 function lookup(k: Kernel, mm: number, vpn: number): number {
   const vma = k.vmas.find(k.mms.vmaList(mm), vpn);

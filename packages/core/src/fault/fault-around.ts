@@ -84,16 +84,16 @@ function mapWindow(k: Kernel, vmf: VmFault): number {
 
 /**
  * Pages of the folio of `page` that are mapped together, within VMA and page table: those of the window, or in some kernels all of a
- * large folio.
+ * large folio that lies within the VMA (folio_within_vma()).
  */
 function folioExtent(k: Kernel, vmf: VmFault, vpn: number, page: number): readonly [number, number] {
   const head = k.pages.head(page);
   const first = vpn - (page - head);
   const last = first + k.pages.pages(head);
-  if (!k.profile.faultAroundMapsFolios) return [vpn, Math.min(last, windowOf(k, vmf)[1])];
+  const within = first >= k.vmas.start(vmf.vma) && last <= k.vmas.end(vmf.vma);
+  if (!k.profile.faultAroundMapsFolios || !within) return [vpn, Math.min(last, windowOf(k, vmf)[1])];
   const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
-  const from = Math.max(first, table, k.vmas.start(vmf.vma));
-  return [from, Math.min(last, table + k.tables.hugePages, k.vmas.end(vmf.vma))];
+  return [Math.max(first, table), Math.min(last, table + k.tables.hugePages)];
 }
 
 /** filemap_map_folio_range(): runs of pages that find no entry and are not broken. True when the fault's own page was among them. */

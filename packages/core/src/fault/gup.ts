@@ -35,7 +35,7 @@ import {
   VM_UFFD_WP,
   VM_WRITE,
 } from "../vma.js";
-import { findExtendVma } from "./expand-stack.js";
+import { gupVmaLookup } from "./expand-stack.js";
 import { handleMmFault, hugetlbFaultFromGup } from "./handle-mm-fault.js";
 import {
   FAULT_FLAG_ALLOW_RETRY,
@@ -96,7 +96,7 @@ function* getPage(k: Kernel, cpu: number, mm: number, vpn: number, flags: GupFla
   let tried = 0;
   let cowed = false;
   for (;;) {
-    const vma = yield* findExtendVma(k, cpu, mm, vpn);
+    const vma = yield* gupVmaLookup(k, cpu, mm, vpn);
     if (vma === 0) return -EFAULT;
     const refused = yield step("check_vma_flags", () => checkVmaFlags(k, vma, flags));
     if (refused !== 0) return refused;

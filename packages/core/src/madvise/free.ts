@@ -2,7 +2,7 @@ import { call, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps
 import { EINVAL } from "../errno.js";
 import { folioFreeSwap } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
-import { hugeBase, isHugeZeroPmd } from "../huge/huge-zero.js";
+import { isHugeZeroPmd } from "../huge/huge-zero.js";
 import { splitFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -156,7 +156,7 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
   yield* flushTlbBatchedPending(k, cpu, mm);
   for (let at = start; at < end;) {
     const from = at;
-    const result = yield step("madvise_free_pte_range", () => nextFreed(k, first - start, from, end));
+    const result = yield step("madvise_free_pte_range", () => nextFreed(k, first - start, start, from, end));
     if (result === NONE_LEFT) break;
     const vpn = from + Math.floor(result / KINDS);
     const kind = result % KINDS;
@@ -191,7 +191,7 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
 }
 
 /** The next page with something left to do outside the step; swap entries and page flags are dealt with on the way. */
-function nextFreed(k: Kernel, base: Ptep, from: number, end: number): number {
+function nextFreed(k: Kernel, base: Ptep, start: number, from: number, end: number): number {
   for (let vpn = from; vpn < end; vpn++) {
     const ptep = base + vpn;
     const pte = k.tables.get(ptep);
@@ -207,7 +207,7 @@ function nextFreed(k: Kernel, base: Ptep, from: number, end: number): number {
     if (!ptePresent(pte) || pteSpecial(pte)) continue;
     const pfn = ptePfn(pte);
     if (k.pages.order(pfn) > 0) {
-      if (since(k.profile, 6, 10) && wholeFolioMapped(k, base, vpn, end, pfn)) {
+      if (since(k.profile, 6, 10) && wholeFolioMapped(k, base, vpn, start, end, pfn)) {
         // All of its pages are freed here: it is no smaller than what is given back.
       } else if (folioSplittable(k, pfn)) return (vpn - from) * KINDS + SPLIT;
       else if (since(k.profile, 6, 10)) continue;
@@ -232,11 +232,11 @@ function folioSplittable(k: Kernel, pfn: number): boolean {
 }
 
 /** The entries from the folio's first page on map all of it, inside the range. */
-function wholeFolioMapped(k: Kernel, base: Ptep, vpn: number, end: number, pfn: number): boolean {
+function wholeFolioMapped(k: Kernel, base: Ptep, vpn: number, start: number, end: number, pfn: number): boolean {
   const head = k.pages.head(pfn);
   const pages = k.pages.pages(head);
   const first = vpn - (pfn - head);
-  if (first + pages > end || first < hugeBase(k, vpn)) return false;
+  if (first + pages > end || first < start) return false;
   for (let i = 0; i < pages; i++) {
     const pte = k.tables.get(base + first + i);
     if (!ptePresent(pte) || ptePfn(pte) !== head + i) return false;

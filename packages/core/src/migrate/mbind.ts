@@ -3,6 +3,8 @@ import { EFAULT, EINVAL } from "../errno.js";
 import { isHugeZeroPmd } from "../huge/huge-zero.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
+import { PG_HUGETLB } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
 import { pteHugeLeaf, ptePfn, ptePresent, pteSpecial } from "../pte.js";
 import { folioMapcount } from "../rmap/try-to-unmap.js";
@@ -116,8 +118,12 @@ function isolateNext(k: Kernel, mm: number, start: number, end: number, node: nu
   return 0;
 }
 
-/** folio_estimated_sharers() == 1. */
+/** !folio_maybe_mapped_shared() since v6.9; before, folio_estimated_sharers() of the first page had to be 1. */
 function mappedByOne(k: Kernel, head: number, pfn: number): boolean {
+  if (since(k.profile, 6, 9) && !k.pages.test(head, PG_HUGETLB)) {
+    for (let i = 0; i < k.pages.pages(head); i++) if (k.pages.totalMapcount(head + i) > 1) return false;
+    return true;
+  }
   return k.pages.pages(head) === 1
     ? k.pages.totalMapcount(pfn) === 1
     : folioMapcount(k, head) === 1 || k.pages.totalMapcount(head) === 1;

@@ -2,7 +2,9 @@ import { call, type Path, step } from "@mmu-notifier/steps";
 import { folioPut } from "../folio.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_HUGETLB, PG_LRU } from "../page.js";
+import { folioTrylock } from "../fault/folio-lock.js";
+import { splitLockedFolio } from "../huge/split-folio.js";
+import { PG_ANON, PG_HUGETLB, PG_LOCKED, PG_LRU } from "../page.js";
 import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
 import { migrateFolioMove, migrateFolioUndo, migrateFolioUnmap } from "./migrate-folio.js";
 
@@ -42,6 +44,7 @@ function* migrate(k: Kernel, cpu: number, folios: readonly number[], node: numbe
   let left = folios;
   if (since(k.profile, 6, 3)) {
     left = yield* migrateHugetlbs(k, cpu, left, node);
+    if (since(k.profile, 6, 10)) left = yield* splitPartlyMapped(k, cpu, left);
     left = yield* migrateBatch(k, cpu, left, node, ASYNC_PASSES);
     const failed: number[] = [];
     for (const folio of left) failed.push(...(yield* migrateBatch(k, cpu, [folio], node, SYNC_PASSES)));
@@ -65,6 +68,43 @@ function* migrateHugetlbs(k: Kernel, cpu: number, folios: readonly number[], nod
     hugetlbs = yield* unmapAndMoveEach(k, cpu, hugetlbs, node);
   for (const folio of hugetlbs) yield putback(k, folio);
   return others;
+}
+
+/** A large folio of which pages are no longer mapped is split first (it waits on the deferred split queue): its parts move by themselves. */
+function* splitPartlyMapped(k: Kernel, cpu: number, folios: readonly number[]): Path<number[]> {
+  const all: number[] = [];
+  for (const folio of folios) {
+    const pages = yield step("folio_test_partially_mapped", () => (partlyMapped(k, folio) ? k.pages.pages(folio) : 0));
+    if (pages === 0) {
+      all.push(folio);
+      continue;
+    }
+    if ((yield folioTrylock(k, folio)) === 0) continue;
+    const failed = yield* splitLockedFolio(k, cpu, folio, true);
+    yield step("folio_unlock", () => {
+      k.pages.unmark(folio, PG_LOCKED);
+      return 0;
+    });
+    for (let pfn = folio; pfn < folio + (failed === 0 ? pages : 1); pfn++)
+      if ((yield freedMeanwhile(k, pfn)) === 0) all.push(pfn);
+  }
+  return all;
+}
+
+/** "Folio was freed from under us": pages of zeros gave way to the zero page when the folio was split. */
+function freedMeanwhile(k: Kernel, pfn: number) {
+  return step("folio_ref_count", () => {
+    if (k.pages.refcount(pfn) !== 1) return 0;
+    folioPut(k, pfn);
+    return 1;
+  });
+}
+
+function partlyMapped(k: Kernel, head: number): boolean {
+  const pages = k.pages.pages(head);
+  if (pages === 1 || !k.pages.test(head, PG_ANON)) return false;
+  for (let pfn = head; pfn < head + pages; pfn++) if (k.pages.totalMapcount(pfn) === 0) return true;
+  return false;
 }
 
 /** unmap_and_move() of each folio; returns those to try again. */

@@ -99,8 +99,11 @@ function* splitAndPut(k: Kernel, cpu: number, folio: number): Path<number> {
 function* wholeHuge(k: Kernel, cpu: number, tlb: MmuGather, vpn: number, pmdp: Ptep, pageout: boolean): Path<number[]> {
   const young = yield step("pmd_young", () => (pteYoung(k.tables.get(pmdp)) ? 1 : 0));
   if (young !== 0 && clearsYoung(k, pageout)) {
-    const before = yield* pmdpInvalidate(k, cpu, tlb.mm, vpn, pmdp);
-    yield setPteAt(k, tlb.mm, vpn, pmdp, pteMkold(before));
+    if (since(k.profile, 6, 10)) yield ptepTestAndClearYoung(k, vpn, pmdp);
+    else {
+      const before = yield* pmdpInvalidate(k, cpu, tlb.mm, vpn, pmdp);
+      yield setPteAt(k, tlb.mm, vpn, pmdp, pteMkold(before));
+    }
     tlb.changePage(vpn, k.tables.hugePages);
   }
   const pfn = yield step("pmd_folio", () => ptePfn(k.tables.get(pmdp)));

@@ -108,12 +108,11 @@ function* mmap(k: Kernel, t: Thread, request: MmapRequest): Path<number> {
   const length = hugetlb ? Math.ceil(request.length / unit) * unit : request.length;
   yield* mmapWriteLock(k, t.mm);
   const start = yield* call("do_mmap", doMmap(k, t, { ...request, file: anonymous ? 0 : file, length }, hugetlb));
+  // What was asked for counts: hugetlb memory is populated too, though its VMAs are never locked.
   const locked =
-    start < 0
-      ? 0
-      : yield step("vm_flags & VM_LOCKED", () =>
-          k.vmas.has(k.vmas.lookup(k.mms.vmaList(t.mm), start), VM_LOCKED) ? 1 : 0,
-        );
+    (flags & MAP_LOCKED) !== 0
+      ? 1
+      : yield step("mm->def_flags & VM_LOCKED", () => ((k.mms.defFlags(t.mm) & VM_LOCKED) !== 0 ? 1 : 0));
   yield* mmapWriteUnlock(k, t.mm);
   if (start < 0) return start;
   const pages = Math.ceil(length / PAGE_SIZE);
@@ -136,6 +135,7 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
       fixed: (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0,
       noReplace: (flags & MAP_FIXED_NOREPLACE) !== 0,
       align: hugetlb ? k.tables.hugePages : 1,
+      thpOffset: !hugetlb && file === 0 && request.address === 0 ? 0 : -1,
     });
   });
   if (start < 0) return start;

@@ -1,5 +1,6 @@
 import { call, downRead, type Path, step, upRead } from "@mmu-notifier/steps";
 import { EFAULT, EIO } from "../errno.js";
+import { findExtendVma } from "../fault/expand-stack.js";
 import { getUserPages, unpinUserPage } from "../fault/gup.js";
 import type { Kernel } from "../kernel.js";
 import { PG_DIRTY } from "../page.js";
@@ -18,6 +19,7 @@ export function procMemAccess(k: Kernel, t: Thread, vpn: number, access: "read" 
 
 function* accessRemoteVm(k: Kernel, t: Thread, vpn: number, write: boolean, value: number): Path<number> {
   yield downRead(k.mms.mmapLock(t.mm));
+  yield* findExtendVma(k, t.cpu, t.mm, vpn);
   const page = yield* getUserPages(k, t.cpu, t.mm, vpn, {
     write,
     force: k.profile.procMemForces,

@@ -2,6 +2,7 @@ import { call, type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
+import { VM_HUGETLB } from "../vma.js";
 import { unmapSingleVma } from "./unmap-vmas.js";
 import type { ZapDetails } from "./zap-details.js";
 
@@ -41,4 +42,7 @@ export function* zapPageRangeSingleBatched(
   yield* k.bus.invalidateRangeStart(range);
   yield* unmapSingleVma(k, cpu, tlb, vma, start, end, details);
   yield* k.bus.invalidateRangeEnd(range);
+  // Another fault may want the pages: they are free before hugetlb_zap_end() lets it go on.
+  const hugetlb = yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0));
+  if (hugetlb !== 0) yield* tlb.flush();
 }
