@@ -456,6 +456,22 @@ describe("read_begin, read_retry, check_retry", () => {
     expect(order).toEqual(["ending", "begun"]);
   });
 
+  it("overlapping invalidations elsewhere starve a reader: the sequence is even only when none is open", () => {
+    const s = setting();
+    const interval = insertedAt(s, 1, 1);
+    const begin = (): number => s.scheduler.run(s.bus.intervalReadBegin(interval));
+    s.scheduler.run(s.bus.invalidateRangeStart(unmap(s.mm.id, 1, 1)));
+
+    for (let page = 100; page < 110; page++) {
+      s.scheduler.run(s.bus.invalidateRangeStart(unmap(s.mm.id, page, 1)));
+      s.scheduler.run(s.bus.invalidateRangeEnd(unmap(s.mm.id, page === 100 ? 1 : page - 1, 1)));
+      expect(begin).toThrow(/deadlock/);
+    }
+
+    s.scheduler.run(s.bus.invalidateRangeEnd(unmap(s.mm.id, 109, 1)));
+    expect(s.scheduler.run(s.bus.intervalReadRetry(interval, begin()))).toBe(0);
+  });
+
   it("a hint from check_retry that is 0 may be stale, one that is 1 may not", () => {
     const s = setting();
     const interval = insertedAt(s, 1, 1);
