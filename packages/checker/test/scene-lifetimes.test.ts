@@ -1,5 +1,16 @@
 import { type MmuNotification, phases } from "@mmu-notifier/sdk";
-import { mutexLock, mutexUnlock, type Path, Srcu, step, waitFor } from "@mmu-notifier/steps";
+import {
+  downRead,
+  downWrite,
+  mutexLock,
+  mutexUnlock,
+  type Path,
+  Srcu,
+  step,
+  upRead,
+  upWrite,
+  waitFor,
+} from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
 import { exploreScene, Scene, type SceneModel } from "../src/index.js";
 
@@ -121,6 +132,65 @@ const BUGS: Readonly<Record<string, readonly [string, (buggy: boolean) => SceneM
         return null;
       });
       return scene.model("flush_work in release");
+    },
+  ],
+  "a driver takes its interval out of the tree inside its own invalidate": [
+    "DEADLOCK wait_event(mmu_notifier_subscriptions->wq): schedule",
+    (buggy) => {
+      const scene = new Scene({ bus: { invalidateSeqBits: 3 } });
+      const { bus } = scene.k;
+      const wanted = scene.word("a worker is to split it");
+      const interval: number = bus.allocInterval(
+        bus.defineIntervalOps({
+          name: "nouveau",
+          *invalidate(which, _range, curSeq): Path<boolean> {
+            yield* bus.intervalSetSeq(which, curSeq);
+            if (buggy) yield* bus.intervalRemove(which);
+            else yield step("schedule_work", () => (wanted.set(1), 0));
+            return true;
+          },
+        }),
+      );
+      scene.run(bus.intervalInsert(interval, scene.mm, 0, 4096));
+      scene.task("munmap", function* () {
+        const range = scene.range(0, 1, "MMU_NOTIFY_UNMAP");
+        yield* scene.start(range);
+        yield* scene.end(range);
+        return null;
+      });
+      if (!buggy) {
+        scene.task("worker", function* () {
+          yield waitFor("work", () => wanted.get() !== 0);
+          yield* bus.intervalRemove(interval);
+          return null;
+        });
+      }
+      return scene.model("a split in the callback");
+    },
+  ],
+  "release takes mmap_lock, and the last put of the driver comes from munmap": [
+    "DEADLOCK mmap_lock of mm1",
+    (buggy) => {
+      const scene = new Scene();
+      const { k, mm } = scene;
+      const lock = k.mms.mmapLock(mm);
+      const connection = k.bus
+        .notifications(mm)
+        .pipe(phases("release"))
+        .subscribe((notification: MmuNotification) =>
+          notification.waitUntil(function* () {
+            if (!buggy) return;
+            yield downRead(lock);
+            yield upRead(lock);
+          }),
+        );
+      scene.task("munmap", function* () {
+        yield downWrite(lock);
+        yield* k.bus.unregister(k.bus.subscriptionOf(connection), mm);
+        yield upWrite(lock);
+        return null;
+      });
+      return scene.model("vm_ops->close");
     },
   ],
   "a callback sleeps in a range that may not": [

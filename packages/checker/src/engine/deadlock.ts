@@ -71,7 +71,8 @@ export function deadlockAt(walker: Walker): (Found & { readonly verdict: Verdict
   // Who was stopped by an error keeps others waiting: that is one finding, not two.
   if (walker.automata.some((_, t) => walker.nodeOf(t).fault !== undefined)) return undefined;
   return {
-    verdict: "HANG",
+    // Who sleeps is woken by another task, and no other moves. Hardware that is polled may answer by itself, and does not.
+    verdict: stuck.some((t) => walker.nodeOf(t).step!.effect === undefined) ? "HANG" : "DEADLOCK",
     about: walker.nodeOf(first).step!.label,
     what: stuck.map((t) => waitOf(walker, t)).join("; "),
   };
