@@ -20,6 +20,7 @@ const FLOORS = {
   testkit: 7,
   cli: 8,
   studio: 8,
+  "create-driver": 8,
 };
 const DRIVER_FLOOR = 4;
 const EXAMPLE_FLOOR = 9;

@@ -1,5 +1,5 @@
 import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
-import { PAGE_SIZE } from "@mmu-notifier/core";
+import { EFAULT, PAGE_SIZE } from "@mmu-notifier/core";
 import {
   call,
   type Lock,
@@ -10,10 +10,12 @@ import {
   mutexUnlock,
   type Path,
   type Segment,
+  type Step,
   step,
 } from "@mmu-notifier/steps";
 import type { SecondaryEntry } from "../binding.js";
 import type { BindingContext } from "../context.js";
+import type { Words } from "../device-memory.js";
 import { type DeviceFault, FAULT_ABORT, FAULT_RETRY, type FaultStrategy } from "../fault-strategy.js";
 import type { AccessRequest, TranslationStage } from "../hardware/translation.js";
 import type { TranslationResult } from "../hardware/translation-result.js";
@@ -23,6 +25,11 @@ import { ShadowStage } from "./shadow-stage.js";
 const PFN = 1;
 const VPN = 1; // as a double: words 2 and 3
 const STRIDE = 4;
+
+/** Words: the lock is at 0. */
+const STOPPED = 2;
+const RELEASED = 1;
+const REMOVED = 2;
 
 /** Result of a pin that an unmap overtook: nothing is pinned, the device tries again. */
 const OVERTAKEN = 1;
@@ -42,14 +49,15 @@ export class PinnedPages implements TranslationStage {
   /** One row a pin, those of pages that are unmapped meanwhile too. */
   readonly #pins: Segment;
   readonly #lock: Lock;
+  readonly #words: Words;
   readonly #interval: number;
 
   constructor(context: BindingContext<unknown, unknown>) {
     this.#context = context;
     this.#stage = new ShadowStage(context, "pinned");
     this.#pins = context.memory.segment("pins", STRIDE, 4);
-    const words = context.memory.words("pinned", 2);
-    this.#lock = lockAt(COVER_MUTEX, words.segment, words.base);
+    this.#words = context.memory.words("pinned", 4);
+    this.#lock = lockAt(COVER_MUTEX, this.#words.segment, this.#words.base);
     this.#interval = context.intervals.create({
       name: `${context.driver} ${context.name}`,
       userLock: () => this.#lock,
@@ -63,8 +71,14 @@ export class PinnedPages implements TranslationStage {
     return this.#context.intervals.insert(this.#interval, 0, pages * PAGE_SIZE);
   }
 
-  /** Hears of nothing any more, and unpins everything. */
+  /** Hears of nothing any more, and unpins everything; every later pin fails. A second time it does nothing. */
   *remove(): Path {
+    const stopped = yield step("pinned: stop", () => {
+      const before = this.#words.get(STOPPED);
+      this.#words.set(STOPPED, REMOVED);
+      return before;
+    });
+    if (stopped === REMOVED) return;
     yield* this.#context.intervals.remove(this.#interval);
     yield* this.unpin(0, Infinity);
   }
@@ -90,11 +104,13 @@ export class PinnedPages implements TranslationStage {
    */
   *pin(vpn: number, write: boolean): Path<number> {
     const { intervals, pages } = this.#context;
+    if ((yield this.#stopped()) !== 0) return -EFAULT;
     const seq = yield* intervals.readBegin(this.#interval);
     const pfn = yield* pages.pin(vpn, write);
     if (pfn < 0) return pfn;
     yield mutexLock(this.#lock);
-    const overtaken = yield* intervals.readRetry(this.#interval, seq);
+    let overtaken = yield* intervals.readRetry(this.#interval, seq);
+    if (overtaken === 0) overtaken = yield this.#stopped();
     if (overtaken === 0) {
       yield step("pinned: map", () => {
         const row = this.#pins.alloc();
@@ -140,11 +156,23 @@ export class PinnedPages implements TranslationStage {
     if (isBlockable(range)) yield mutexLock(this.#lock);
     else if ((yield mutexTrylock(this.#lock)) === 0) return false;
     yield* this.#context.intervals.setSeq(interval, curSeq);
+    if (range.event === "MMU_NOTIFY_RELEASE") yield this.#release;
     const { start, end } = pageRange(range);
     yield* this.#stage.zap(start, end);
     yield mutexUnlock(this.#lock);
     return true;
   }
+
+  /** Nothing may be pinned any more: the binding ended, or the process is gone. */
+  #stopped(): Step {
+    return step("pinned: stopped?", () => (this.#words.get(STOPPED) === 0 ? 0 : 1));
+  }
+
+  /** The process is gone; the interval is still on its tree. */
+  readonly #release = step("pinned: process gone", () => {
+    if (this.#words.get(STOPPED) === 0) this.#words.set(STOPPED, RELEASED);
+    return 0;
+  });
 
   #take(start: number, end: number): number {
     for (let row = this.#pins.used - 1; row >= 1; row--) {

@@ -1,0 +1,1 @@
+export { type DriverKind, KINDS, type Plan, planOf, UsageError, writeDriver } from "./write-driver.js";
