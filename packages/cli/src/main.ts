@@ -4,6 +4,7 @@ import { COMMANDS } from "./commands/index.js";
 import { type Context, processContext } from "./context.js";
 import { EXIT_OK, EXIT_USAGE } from "./errors.js";
 import { complain } from "./output/complain.js";
+import { VERSION } from "./version.js";
 
 const EXAMPLES = `
 Examples:
@@ -31,7 +32,7 @@ async function program(argv: readonly string[], context: Context, done: (exitCod
     .description(
       "A workbench for MMU notifiers: Linux memory management, the bus, and the secondary MMUs that hang on it.",
     )
-    .version("0.1.0", "-V, --version", "print the version")
+    .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .addHelpText("after", EXAMPLES)
     .showSuggestionAfterError(true)

@@ -156,7 +156,7 @@ export class PinnedPages implements TranslationStage {
     if (isBlockable(range)) yield mutexLock(this.#lock);
     else if ((yield mutexTrylock(this.#lock)) === 0) return false;
     yield* this.#context.intervals.setSeq(interval, curSeq);
-    if (range.event === "MMU_NOTIFY_RELEASE") yield this.#release;
+    if (range.event === "MMU_NOTIFY_RELEASE") yield this.#release();
     const { start, end } = pageRange(range);
     yield* this.#stage.zap(start, end);
     yield mutexUnlock(this.#lock);
@@ -169,10 +169,12 @@ export class PinnedPages implements TranslationStage {
   }
 
   /** The process is gone; the interval is still on its tree. */
-  readonly #release = step("pinned: process gone", () => {
-    if (this.#words.get(STOPPED) === 0) this.#words.set(STOPPED, RELEASED);
-    return 0;
-  });
+  #release(): Step {
+    return step("pinned: process gone", () => {
+      if (this.#words.get(STOPPED) === 0) this.#words.set(STOPPED, RELEASED);
+      return 0;
+    });
+  }
 
   #take(start: number, end: number): number {
     for (let row = this.#pins.used - 1; row >= 1; row--) {

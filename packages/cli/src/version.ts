@@ -1,0 +1,2 @@
+/** The version of all packages; scripts/sync-version.mjs keeps it. */
+export const VERSION = "0.1.0";
