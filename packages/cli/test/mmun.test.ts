@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { COMMANDS } from "../src/commands/index.js";
 import { Mmun } from "./mmun.js";
 
 const UPGRADE = `device smmu0 driver arm-smmu
@@ -271,6 +272,11 @@ describe("mmun", () => {
       expect(stdout).toContain("Examples:");
     },
   );
+
+  it.each(COMMANDS.map(({ name }) => name))("%s has examples in its help and a row in the README", (name) => {
+    expect(mmun.run([name, "--help"]).stdout).toMatch(/^Examples:\n {2}.*mmun/m);
+    expect(readFileSync("packages/cli/README.md", "utf8")).toMatch(new RegExp(`^\\| .*\`mmun ${name}\\b`, "m"));
+  });
 
   it("prints its version", () => {
     expect(mmun.run(["--version"])).toMatchObject({ code: 0, stdout: "0.1.0\n" });
