@@ -70,10 +70,12 @@ export function originOf(file: string): SetOrigin {
  */
 export async function* readCorpus(file: string): AsyncGenerator<CorpusCase> {
   const cases = new CaseBuilder(file);
-  for await (const { line, text } of readLines(file)) {
-    if (text.trim() === "") continue;
-    const finished = cases.add(line, parse(file, line, text));
-    if (finished !== undefined) yield finished;
+  for await (const { first, texts } of readLines(file)) {
+    for (const [i, text] of texts.entries()) {
+      if (text.trim() === "") continue;
+      const finished = cases.add(first + i, parse(file, first + i, text));
+      if (finished !== undefined) yield finished;
+    }
   }
   const last = cases.finish();
   if (last !== undefined) yield last;

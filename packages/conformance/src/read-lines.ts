@@ -5,40 +5,43 @@ import { CorpusError } from "./errors.js";
 
 const GZIP = [0x1f, 0x8b];
 const ZSTD = [0x28, 0xb5, 0x2f, 0xfd];
+/** Bytes that are unpacked at a time. */
+const CHUNK = 1 << 17;
 
-/** A line of a file, with its number from 1. */
-export interface NumberedLine {
-  readonly line: number;
-  readonly text: string;
+/** Lines of a file in a row. */
+export interface Lines {
+  /** Number of the first, from 1. */
+  readonly first: number;
+  readonly texts: readonly string[];
 }
 
 /**
- * The lines of a plain, gzip or zstd file (told by its first bytes), without ever holding the whole text.
+ * The lines of a plain, gzip or zstd file (told by its first bytes), some at a time, without ever holding the whole text.
  *
- * @throws CorpusError CORPUS_FORMAT when the file cannot be opened or its compression is broken.
+ * @throws CorpusError CORPUS_FORMAT when the file cannot be opened, or its compression is broken or breaks off.
  */
-export async function* readLines(file: string): AsyncGenerator<NumberedLine> {
-  let line = 0;
+export async function* readLines(file: string): AsyncGenerator<Lines> {
+  let first = 1;
   let rest = "";
+  const decoder = new TextDecoder();
   try {
-    for await (const chunk of await textOf(file)) {
-      const parts = (rest + chunk).split("\n");
-      rest = parts.pop()!;
-      for (const text of parts) yield { line: ++line, text };
+    for await (const bytes of await bytesOf(file)) {
+      const texts = (rest + decoder.decode(bytes, { stream: true })).split("\n");
+      rest = texts.pop()!;
+      if (texts.length === 0) continue;
+      yield { first, texts };
+      first += texts.length;
     }
   } catch (error) {
     if (error instanceof CorpusError) throw error;
-    throw new CorpusError(
-      file,
-      line + 1,
-      `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      error,
-    );
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new CorpusError(file, first, `cannot be read: ${problem}`, error);
   }
-  if (rest !== "") yield { line: line + 1, text: rest };
+  rest += decoder.decode();
+  if (rest !== "") yield { first, texts: [rest] };
 }
 
-async function textOf(file: string): Promise<AsyncIterable<string>> {
+async function bytesOf(file: string): Promise<AsyncIterable<Uint8Array>> {
   const magic = Buffer.alloc(4);
   const handle = await open(file);
   try {
@@ -47,17 +50,27 @@ async function textOf(file: string): Promise<AsyncIterable<string>> {
     await handle.close();
   }
   const starts = (bytes: readonly number[]): boolean => bytes.every((byte, i) => magic[i] === byte);
-  if (starts(ZSTD)) {
-    const { decompress } = await import("fzstd");
-    const { readFile } = await import("node:fs/promises");
-    const text = new TextDecoder().decode(decompress(await readFile(file)));
-    return (async function* () {
-      yield text;
-    })();
-  }
-  const bytes = createReadStream(file);
-  if (!starts(GZIP)) return bytes.setEncoding("utf8");
-  const unzipped = createGunzip();
+  const bytes = createReadStream(file, { highWaterMark: CHUNK });
+  if (starts(ZSTD)) return unzstd(bytes);
+  if (!starts(GZIP)) return bytes;
+  const unzipped = createGunzip({ chunkSize: CHUNK });
   bytes.on("error", (error) => unzipped.destroy(error));
-  return bytes.pipe(unzipped).setEncoding("utf8");
+  return bytes.pipe(unzipped);
+}
+
+async function* unzstd(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { Decompress } = await import("fzstd");
+  let unpacked: Uint8Array[] = [];
+  const stream = new Decompress((chunk) => {
+    // The window that it is a view of is used again.
+    unpacked.push(chunk.slice());
+  });
+  for await (const chunk of packed) {
+    stream.push(chunk);
+    const ready = unpacked;
+    unpacked = [];
+    yield* ready;
+  }
+  stream.push(new Uint8Array(), true);
+  yield* unpacked;
 }

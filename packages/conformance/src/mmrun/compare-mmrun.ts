@@ -33,26 +33,45 @@ export class MmrunComparison {
   compare(expected: OpRecord, got: OpRecord): readonly FieldDiff[] {
     this.#diffs = [];
     if ("outN" in expected) this.#leftOut.add("notifier calls outside the arena");
-    this.#field("result", resultOf(expected), resultOf(got));
-    this.#field("signal", signalOf(expected), signalOf(got));
-    this.#field("vmas", expected.vma, got.vma);
+    this.#field("result", sameResult(expected, got), resultOf, expected, got);
+    this.#field("signal", sameSignal(expected, got), signalOf, expected, got);
+    this.#field("vmas", sameJson(expected.vma, got.vma), vmasOf, expected, got);
     this.#pages(expected.pg, got.pg);
-    this.#events(expected.ev, got.ev, expected.op);
+    this.#events(expected, got);
     this.#before = { expected: expected.pg, got: got.pg };
     return this.#diffs;
   }
 
-  #field(name: string, expected: unknown, got: unknown): void {
-    if (!this.#counts.count(name, sameJson(expected, got))) this.#diffs.push({ field: name, expected, got });
+  /** Counts a field; what it holds is only looked up for a difference. */
+  #field(
+    name: string,
+    equal: boolean,
+    valueOf: (record: OpRecord) => unknown,
+    expected: OpRecord,
+    got: OpRecord,
+  ): void {
+    if (!this.#counts.count(name, equal))
+      this.#diffs.push({ field: name, expected: valueOf(expected), got: valueOf(got) });
   }
 
-  #events(expected: readonly EventRecord[], got: readonly EventRecord[], op: string): void {
-    this.#field("faults", ofKinds(expected, "F", "FK"), ofKinds(got, "F", "FK"));
-    this.#field("notifier", ofKinds(expected, "N"), ofKinds(got, "N"));
-    this.#field("order", orderOf(expected), orderOf(got));
-    this.#field("aging", ofKinds(expected, "A", "Y"), ofKinds(got, "A", "Y"));
-    if (FLUSHES_ELSEWHERE.test(op)) this.#leftOut.add("TLB flushes of operations that other CPUs take part in");
-    else this.#field("flushes", flushesOf(expected, this.#leftOut), flushesOf(got));
+  #events(expected: OpRecord, got: OpRecord): void {
+    this.#listed("faults", isFault, expected, got);
+    this.#listed("notifier", isStart, expected, got);
+    this.#field("order", sameOrder(expected.ev, got.ev), orderOf, expected, got);
+    this.#listed("aging", isAging, expected, got);
+    if (FLUSHES_ELSEWHERE.test(expected.op))
+      this.#leftOut.add("TLB flushes of operations that other CPUs take part in");
+    else {
+      for (const event of expected.ev)
+        if (event[0] === "T" && event[2] !== OWN_FLUSH)
+          this.#leftOut.add("TLB flushes by other CPUs and context switches");
+      this.#listed("flushes", isOwnFlush, expected, got);
+    }
+  }
+
+  #listed(name: string, isListed: (event: EventRecord) => boolean, expected: OpRecord, got: OpRecord): void {
+    const equal = sameEvents(expected.ev, got.ev, isListed, sameJson);
+    this.#field(name, equal, ({ ev }) => ev.filter(isListed), expected, got);
   }
 
   #pages(expected: readonly PageRun[], got: readonly PageRun[]): void {
@@ -102,27 +121,57 @@ function pick(
   return runs;
 }
 
+function sameResult(a: OpRecord, b: OpRecord): boolean {
+  return a.ret === b.ret && a.err === b.err && a.val === b.val && a.sum === b.sum;
+}
+
 function resultOf({ ret, err, val, sum }: OpRecord): unknown {
   return { ret, err, val, sum };
+}
+
+function sameSignal(a: OpRecord, b: OpRecord): boolean {
+  if (a.sig !== b.sig || a.code !== b.code || a.at !== b.at) return false;
+  return a.sigs === b.sigs || sameJson(recordedSignals(a.sigs), recordedSignals(b.sigs));
 }
 
 function signalOf({ sig, code, at, sigs }: OpRecord): unknown {
   return { sig, code, at, sigs: recordedSignals(sigs) };
 }
 
-function ofKinds(events: readonly EventRecord[], ...kinds: readonly string[]): readonly EventRecord[] {
-  return events.filter(([kind]) => kinds.includes(kind));
+function vmasOf({ vma }: OpRecord): unknown {
+  return vma;
 }
 
-function flushesOf(events: readonly EventRecord[], leftOut?: LeftOut): readonly EventRecord[] {
-  return events.filter((event) => {
-    if (event[0] !== "T") return false;
-    if (event[2] !== OWN_FLUSH) leftOut?.add("TLB flushes by other CPUs and context switches");
-    return event[2] === OWN_FLUSH;
-  });
+const isFault = ([kind]: EventRecord): boolean => kind === "F" || kind === "FK";
+const isStart = ([kind]: EventRecord): boolean => kind === "N";
+const isAging = ([kind]: EventRecord): boolean => kind === "A" || kind === "Y";
+const isOwnFlush = (event: EventRecord): boolean => event[0] === "T" && event[2] === OWN_FLUSH;
+const isNoFlush = ([kind]: EventRecord): boolean => kind !== "T";
+
+/** True when the events of both lists that are `listed` are the same, one by one. */
+function sameEvents(
+  a: readonly EventRecord[],
+  b: readonly EventRecord[],
+  listed: (event: EventRecord) => boolean,
+  same: (a: EventRecord, b: EventRecord) => boolean,
+): boolean {
+  for (let i = 0, j = 0; ; i++, j++) {
+    while (i < a.length && !listed(a[i]!)) i++;
+    while (j < b.length && !listed(b[j]!)) j++;
+    if (i >= a.length || j >= b.length) return i >= a.length && j >= b.length;
+    if (!same(a[i]!, b[j]!)) return false;
+  }
 }
 
 /** Faults and notifier calls in one list: what came before what. */
-function orderOf(events: readonly EventRecord[]): unknown {
-  return events.filter(([kind]) => kind !== "T").map(([kind, at]) => [kind, at]);
+function sameOrder(a: readonly EventRecord[], b: readonly EventRecord[]): boolean {
+  return sameEvents(a, b, isNoFlush, samePlace);
+}
+
+function samePlace(a: EventRecord, b: EventRecord): boolean {
+  return a[0] === b[0] && a[1] === b[1];
+}
+
+function orderOf({ ev }: OpRecord): unknown {
+  return ev.filter(isNoFlush).map(([kind, at]) => [kind, at]);
 }

@@ -9,10 +9,20 @@ const TEXT_LIMIT = 2900;
 export function recordedSignals(signals: Signals | undefined): Signals | undefined {
   if (signals === undefined) return undefined;
   let length = 0;
-  const kept = signals.findIndex((signal) => {
-    if (length >= TEXT_LIMIT) return true;
-    length += JSON.stringify(signal).length + (length === 0 ? 0 : 1);
-    return false;
-  });
-  return kept < 0 ? signals : signals.slice(0, kept);
+  for (let i = 0; i < signals.length; i++) {
+    if (length >= TEXT_LIMIT) return signals.slice(0, i);
+    length += textLength(signals[i]!) + (i === 0 ? 0 : 1);
+  }
+  return signals;
+}
+
+/** Characters of `[page,"SIGNAL",code]`. */
+function textLength([page, signal, code]: Signals[number]): number {
+  return digits(page) + digits(code) + signal.length + 6;
+}
+
+function digits(count: number): number {
+  let found = 1;
+  for (let rest = count; rest >= 10; rest = Math.floor(rest / 10)) found++;
+  return found;
 }
