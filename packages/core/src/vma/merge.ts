@@ -138,7 +138,20 @@ export function vmaMergeNewRange(k: Kernel, cpu: number, mm: number, range: NewR
 }
 
 function* mergeNewRange(k: Kernel, cpu: number, mm: number, range: NewRange): Path<number> {
-  const request: MergeRequest = { ...range, middle: 0 };
+  const { flags, policy, uffd, anonName, start: from, end: to, pgoff, file, anonVma, copiedFrom } = range;
+  const request: MergeRequest = {
+    flags,
+    policy,
+    uffd,
+    anonName,
+    start: from,
+    end: to,
+    pgoff,
+    file,
+    anonVma,
+    middle: 0,
+    copiedFrom,
+  };
   const prev = yield step("vma_prev", () => prevOf(k, mm, range.start));
   const next = yield step("vma_next", () => nextOf(k, mm, range.end));
   const merge = yield step("can_vma_merge", () => sides(k, prev, next, request));
@@ -163,8 +176,12 @@ function existingSides(k: Kernel, mm: number, vma: number, start: number, end: n
   const { vmas } = k;
   const atStart = vmas.start(vma) === start;
   const atEnd = vmas.end(vma) === end;
+  const { flags, policy, uffd, anonName } = shape;
   const request: MergeRequest = {
-    ...shape,
+    flags,
+    policy,
+    uffd,
+    anonName,
     start,
     end,
     pgoff: vmas.linearIndex(vma, start),
