@@ -94,6 +94,11 @@ export class PageTables {
     return table * this.segment.stride + HEADER + this.index(level, vpn);
   }
 
+  /** Behind the last entry of `table`, whose entries are of `level`. */
+  endOf(table: number, level: number): Ptep {
+    return table * this.segment.stride + HEADER + this.#mask[level]! + 1;
+  }
+
   /** The table that an entry lies in. */
   tableOf(ptep: Ptep): number {
     return Math.floor(ptep / this.segment.stride);

@@ -68,14 +68,20 @@ function nextTable(k: Kernel, mm: number, level: number, block: number, end: num
   for (let at = block; at < end;) {
     let table = pgd;
     let l = k.tables.top;
-    for (; ; l--) {
-      const entry = k.tables.get(k.tables.ptepIn(table, l, at));
+    let ptep = k.tables.ptepIn(table, l, at);
+    for (; ; ptep = k.tables.ptepIn(table, --l, at)) {
+      const entry = k.tables.get(ptep);
       if (!pteTable(entry)) break;
       if (l === level) return at;
       table = ptePfn(entry);
     }
     const span = k.tables.span[l]!;
-    at = at - (at % span) + span;
+    const behind = k.tables.endOf(table, l);
+    at -= at % span;
+    do {
+      ptep++;
+      at += span;
+    } while (ptep < behind && !pteTable(k.tables.get(ptep)));
   }
   return end;
 }
