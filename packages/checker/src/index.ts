@@ -21,6 +21,12 @@ export {
 export { type Problem, type ScriptModel, scriptModel, type ScriptModelOptions } from "./machine-model/script-model.js";
 export type { MachineThread, StepRule, Use } from "./machine-model/thread-task.js";
 
+// Scenarios that every driver is put through
+export { checkScenario, type ScenarioResult, type ScenarioRun } from "./scenarios/check-scenario.js";
+export type { Expectation } from "./scenarios/expectation.js";
+export type { Scenario } from "./scenarios/scenario.js";
+export { scenarios } from "./scenarios/scenarios.js";
+
 // Counterexamples
 export { toMermaid } from "./counterexample/mermaid.js";
 export { toPerfetto, type TraceEvent } from "./counterexample/perfetto.js";

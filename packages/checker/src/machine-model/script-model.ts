@@ -18,7 +18,10 @@ import type { MachineThread } from "./thread-task.js";
 export interface ScriptModelOptions
   extends
     Pick<SessionOptions, "kernel" | "arch" | "config" | "geometry" | "registry" | "dax">,
-    Pick<MachineModelOptions, "coherence" | "invariants" | "rules"> {}
+    Pick<MachineModelOptions, "coherence" | "invariants" | "rules"> {
+  /** Threads beside those of the script. */
+  readonly threads?: (session: ScriptSession) => readonly MachineThread[];
+}
 
 /**
  * A script as a model.
@@ -47,7 +50,7 @@ const SMALL_BITS = 3;
 
 /** Turns a script into a model: ops before the first thread block are run straight, the blocks at the same time, ops after the last when all are through. */
 export function scriptModel(script: Script, options: ScriptModelOptions = {}): ScriptModel {
-  const { coherence, invariants, rules, config, geometry, ...given } = options;
+  const { threads: more, coherence, invariants, rules, config, geometry, ...given } = options;
   const { statements, threads: names } = script;
   const first = statements.findIndex(({ thread }) => thread !== undefined);
   const last = statements.findLastIndex(({ thread }) => thread !== undefined);
@@ -76,6 +79,7 @@ export function scriptModel(script: Script, options: ScriptModelOptions = {}): S
             false,
           ),
         );
+  threads.push(...(more?.(session) ?? []));
   const after = first < 0 ? [] : statements.slice(last + 1);
   if (after.length > 0) threads.push(threadOf("then", 0, after, true));
   const model = machineModel({

@@ -58,15 +58,16 @@ export class Coherence {
   #held({ holder, standing, mm, vpn, pages, pfn, write, HD }: Cached, quiet: boolean): Report | undefined {
     const { pages: frames } = this.#machine.kernel;
     for (let i = 0; i < pages; i++) {
-      const page = this.#page(vpn + i, mm);
-      const leads = `${holder} translates ${page} to frame ${pfn + i}`;
-      if (!frames.isLive(pfn + i))
-        return report("STALE-USE", page, `${leads}, which is free`, standing === "mirrors" ? "I5" : "T1");
+      const broken = (verdict: Report["verdict"], how: string, rule: RuleId): Report => {
+        const page = this.#page(vpn + i, mm);
+        return report(verdict, page, `${holder} translates ${page} to frame ${pfn + i}${how}`, rule);
+      };
+      if (!frames.isLive(pfn + i)) return broken("STALE-USE", ", which is free", standing === "mirrors" ? "I5" : "T1");
       if (standing === "pinned") continue;
       const truth = this.#truth.look(mm, vpn + i);
       if (standing === "mirrors") {
         const wrong = pfn + i !== truth.pfn ? "frame" : write && !truth.writable ? "right" : undefined;
-        if (wrong !== undefined) return report("MISSED-RANGE", page, `${leads}${this.#against(wrong, write)}`, "I4");
+        if (wrong !== undefined && !truth.changing) return broken("MISSED-RANGE", this.#against(wrong, write), "I4");
         continue;
       }
       if (
@@ -75,11 +76,10 @@ export class Coherence {
         !this.#flushIsDue(mm) &&
         !(quiet ? false : this.#sameContent(pfn + i, write))
       )
-        return report("STALE-USE", page, `${leads}${this.#against("frame", write)}`, "T2");
+        return broken("STALE-USE", this.#against("frame", write), "T2");
       if (!quiet) continue;
-      if (truth.pfn !== pfn + i) return report("MISSED-RANGE", page, `${leads}${this.#against("frame", write)}`, "T3");
-      if (write && !truth.hardwareWritable(HD))
-        return report("MISSED-RANGE", page, `${leads}${this.#against("right", write)}`, "T3");
+      if (truth.pfn !== pfn + i) return broken("MISSED-RANGE", this.#against("frame", write), "T3");
+      if (write && !this.#mayWrite(HD)) return broken("MISSED-RANGE", this.#against("right", write), "T3");
     }
     return undefined;
   }
@@ -96,7 +96,7 @@ export class Coherence {
     if (standing === "pinned") return undefined;
     const truth = this.#truth.look(mm, vpn);
     const quiet = this.#quiet();
-    const strict = quiet || standing === "mirrors";
+    const strict = quiet || (standing === "mirrors" && !truth.changing);
     if (truth.pfn !== pfn) {
       const late = truth.present && !this.#flushIsDue(mm) && !this.#sameContent(pfn, write);
       if (strict || late)
@@ -104,7 +104,7 @@ export class Coherence {
       return undefined;
     }
     if (!write || !strict) return undefined;
-    if (standing === "mirrors" ? !truth.writable : !truth.hardwareWritable(bound?.walker.agent.HD ?? false))
+    if (standing === "mirrors" ? !truth.writable : !this.#mayWrite(bound?.walker.agent.HD ?? false))
       return report("STALE-PERM", page, `${does}${this.#against("right", write)}`, "T3");
     return undefined;
   }
@@ -136,6 +136,12 @@ export class Coherence {
     if (wrong === "right") return ` with the right to write, which the page table does not give`;
     if (!present && !lent) return ", and the page table has nothing there";
     return `${write ? "" : " (read-only)"}, and the page table says frame ${pfn}`;
+  }
+
+  /** A write through a cached right is in order: hardware would allow it, or software would and the page is known to be dirty. */
+  #mayWrite(HD: boolean): boolean {
+    const truth = this.#truth;
+    return truth.hardwareWritable(HD) || (truth.present && truth.writable && truth.knownDirty);
   }
 
   /** A gather or a batch has cleared entries of this mm and not flushed yet. */

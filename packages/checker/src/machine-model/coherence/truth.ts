@@ -1,4 +1,5 @@
-import { type Kernel, isSwapPte, ptePfn, ptePresent, pteWrite, swpOffset, swpType } from "@mmu-notifier/core";
+import { isHeld } from "@mmu-notifier/steps";
+import { type Kernel, PG_DIRTY, isSwapPte, ptePfn, ptePresent, pteWrite, swpOffset, swpType } from "@mmu-notifier/core";
 
 const SWP_DEVICE_READ = 4;
 const SWP_DEVICE_EXCLUSIVE_WRITE = 7;
@@ -12,6 +13,8 @@ export class Truth {
   present = false;
   /** The frame is lent to a device: it, and nobody else, may reach the page. */
   lent = false;
+  #mm = 0;
+  #vpn = 0;
 
   constructor(k: Kernel) {
     this.#k = k;
@@ -20,6 +23,8 @@ export class Truth {
   /** Looks a page up; the fields are about it until the next call. */
   look(mm: number, vpn: number): this {
     const { mms, tables } = this.#k;
+    this.#mm = mm;
+    this.#vpn = vpn;
     this.pte = 0;
     this.pfn = 0;
     this.present = false;
@@ -49,8 +54,25 @@ export class Truth {
     return this.#k.pte.hwWritable(this.pte, HD);
   }
 
-  /** Written pages are known to be. */
+  /** The entry says that the page was written. */
   get dirty(): boolean {
     return this.#k.pte.dirty(this.pte);
+  }
+
+  /** The entry or the frame says that the page was written: a clean entry then only means that hardware has not looked lately. */
+  get knownDirty(): boolean {
+    const { pages } = this.#k;
+    return this.dirty || (pages.flags(pages.head(this.pfn)) & PG_DIRTY) !== 0;
+  }
+
+  /** Somebody holds the lock of the table that the entry is in, or would be in: what it shows may be half done. */
+  get changing(): boolean {
+    const { mms, tables } = this.#k;
+    if (!mms.isLive(this.#mm)) return false;
+    for (let level = 0; level <= tables.top; level++) {
+      const ptep = tables.find(mms.pgd(this.#mm), level, this.#vpn);
+      if (ptep !== 0 && isHeld(tables.ptl(tables.tableOf(ptep)))) return true;
+    }
+    return false;
   }
 }

@@ -1,0 +1,73 @@
+import { ARENA_PAGE, parseScripts } from "@mmu-notifier/script";
+import { hostFacts } from "@mmu-notifier/sdk";
+import type { PluginRegistry } from "@mmu-notifier/machine";
+import type { Exploration, ExploreOptions } from "../engine/exploration.js";
+import { explore } from "../engine/explore.js";
+import { type Counterexample, counterexampleOf } from "../counterexample/replay.js";
+import { type Problem, scriptModel } from "../machine-model/script-model.js";
+import { type Expectation, expectationOf } from "./expectation.js";
+import type { Scenario } from "./scenario.js";
+
+/** What to put a driver through. */
+export interface ScenarioRun {
+  readonly driver: string;
+  readonly options?: Readonly<Record<string, string | number | boolean>>;
+  readonly registry: PluginRegistry;
+  /** @defaultValue the machine's default */
+  readonly kernel?: string;
+  readonly arch?: string;
+  readonly explore?: ExploreOptions;
+}
+
+/** What came of it. */
+export interface ScenarioResult {
+  readonly scenario: Scenario;
+  /** Why it was left out; everything else is undefined then. */
+  readonly skipped?: string;
+  readonly expectation?: Expectation;
+  readonly exploration?: Exploration;
+  readonly problems?: readonly Problem[];
+  /** The shortest way to each finding. */
+  readonly counterexamples?: readonly Counterexample[];
+}
+
+/** Puts a driver through one scenario. */
+export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioResult {
+  const { driver, registry, kernel, options = {} } = run;
+  const arch = scenario.arch ?? run.arch;
+  if (scenario.arch !== undefined && run.arch !== undefined && !scenario.arch.startsWith(run.arch))
+    return { scenario, skipped: `it is about ${scenario.arch}` };
+  const wanted = scenario.options ?? {};
+  const has = registry.find("driver", driver).plugin.driver.options ?? {};
+  const missing = Object.keys(wanted).find((name) => !(name in has));
+  if (missing !== undefined) return { scenario, skipped: `the driver has no option ${missing}` };
+  const [script] = parseScripts(
+    `device dev0 driver x\n== ${scenario.id} arena ${scenario.arena ?? 4}\n${scenario.script}`,
+    {
+      file: scenario.id,
+    },
+  );
+  const devices = script!.devices.map((line) => ({ ...line, driver, options: { ...options, ...wanted } }));
+  const { model, session, problems } = scriptModel(
+    { ...script!, devices },
+    {
+      registry,
+      geometry: { bits: scenario.bits ?? [2, 2], first: ARENA_PAGE },
+      config: { swapSlots: 2, ...scenario.config },
+      ...(scenario.threads === undefined ? {} : { threads: scenario.threads }),
+      ...(kernel === undefined ? {} : { kernel }),
+      ...(arch === undefined ? {} : { arch }),
+    },
+  );
+  try {
+    const skipped = scenario.skips?.(hostFacts(session.machine.kernel));
+    if (skipped !== undefined) return { scenario, skipped };
+    const device = session.devices.get("dev0")!;
+    const expectation = expectationOf(scenario, session.machine, device);
+    const exploration = explore(model, { liveness: "task", maxStates: 2_000_000, ...run.explore });
+    const counterexamples = exploration.findings.map((finding) => counterexampleOf(model, finding));
+    return { scenario, expectation, exploration, problems, counterexamples };
+  } finally {
+    session.close();
+  }
+}
