@@ -51,8 +51,10 @@ function subscribe(
   // The hook does not say why it is called: where any of its calls is not backed by a broadcast, all of them need a TLBI.
   const tellsUpgrades = host.hookOnUpgrade || (host.upgradeEvent && host.hookFromRangeEnd);
   const upgradesNeedTlbi = tellsUpgrades && !filtersUpgrades && !(mode.shared && reaches(host, "upgrade"));
-  // An ATC refills from the IOTLB: where the hook runs before the CPU's DSB, the broadcast may not have taken effect yet.
-  const tlbi = !heard || upgradesNeedTlbi || (options.ats && host.hookBeforeCompletion);
+  // An ATC refills from the IOTLB: where the hook runs before the CPU's DSB, or from range_end and so before the CPU's flush (fork), the
+  // broadcast may not have taken effect yet.
+  const early = host.hookBeforeCompletion || host.hookFromRangeEnd;
+  const tlbi = !heard || upgradesNeedTlbi || (options.ats && early);
   const wanted = tlbi || options.ats ? flushes() : phases("release");
   return notifications.pipe(wanted).subscribe(
     answering({

@@ -256,6 +256,18 @@ export class Device {
     this.#errors.breach(this, this.name, during, message);
   }
 
+  /**
+   * Takes the device off a process as {@link unbind} does, and leaves it known to the machine: for whoever goes back in time and needs
+   * the binding again. What the driver throws is thrown here.
+   */
+  *unbindLater(process: AddressSpace): Path<number> {
+    const bound = this.binding(process);
+    return yield* this.#guarded("unbind", function* () {
+      yield* bound.binding.unbind();
+      return 0;
+    });
+  }
+
   /** Takes the device out of the machine, at tear-down. */
   close(): void {
     this.#stop();

@@ -47,7 +47,8 @@ export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioRes
       file: scenario.id,
     },
   );
-  const devices = script!.devices.map((line) => ({ ...line, driver, options: { ...options, ...wanted } }));
+  const [line] = script!.devices;
+  const devices = [{ ...line!, driver, options: { ...options, ...wanted } }];
   const { model, session, problems } = scriptModel(
     { ...script!, devices },
     {

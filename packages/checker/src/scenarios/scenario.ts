@@ -19,6 +19,8 @@ export interface Scenario {
   readonly arena?: number;
   /** Driver options that it needs; a driver without them is not put through it. */
   readonly options?: Readonly<Record<string, string | number | boolean>>;
+  /** Another scenario with other hardware under the driver. @defaultValue false */
+  readonly variant?: boolean;
   /** Shape of the page tables: bits of each level, the last first. @defaultValue blocks of four pages */
   readonly bits?: Geometry["bits"];
   readonly config?: Partial<KernelConfig>;

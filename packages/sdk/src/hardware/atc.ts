@@ -90,7 +90,7 @@ export class Atc implements TranslationStage {
   /** An invalidate request for pages [start, end). Returns the number of entries dropped, -1 when the device is dead. In steps. */
   invalidate(start: number, end: number): number {
     if (this.dead) return -1;
-    this.inFlight.cover(-1, start, end);
+    this.inFlight.cover(-1, start, end, this.#context.spans[1]);
     return this.#array.invalidate(-1, start, end, (vpn) => {
       this.#context.costs.dropped(-1, vpn, false);
       if (this.#context.events.observed)

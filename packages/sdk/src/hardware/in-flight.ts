@@ -52,17 +52,22 @@ export class InFlight {
     return this.#segment.i32[row * STRIDE + STATE] === KILLED;
   }
 
-  /** An invalidation of pages [start, end) of `asid` (-1: of all) takes effect. */
-  cover(asid: number, start: number, end: number): void {
+  /**
+   * An invalidation of pages [start, end) of `asid` (-1: of all) takes effect.
+   *
+   * @param region pages that a block, or a table of leaf entries, maps. A walk for any page of the region may come out with a block that covers the range, or
+   * may have read the entry that leads to a table that goes. @defaultValue 1, for tables of base pages
+   */
+  cover(asid: number, start: number, end: number, region = 1): void {
     const { i32, f64, used } = this.#segment;
     for (let row = 1; row < used; row++) {
       const at = row * STRIDE;
       const state = i32[at + STATE]!;
       if (state === 0 || (asid !== -1 && i32[at + ASID] !== asid)) continue;
       const vpn = f64[at / 2 + VPN]!;
-      if (vpn < start || vpn >= end) continue;
-      if (state === WALKING) i32[at + STATE] = KILLED;
-      else if (state === USING) i32[at + STATE] = DRAINING;
+      const first = vpn - (vpn % region);
+      if (state === WALKING && first < end && first + region > start) i32[at + STATE] = KILLED;
+      else if (state === USING && vpn >= start && vpn < end) i32[at + STATE] = DRAINING;
     }
   }
 

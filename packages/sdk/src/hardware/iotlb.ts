@@ -83,7 +83,7 @@ export class Iotlb {
 
   /** TLBI by range: drops everything of `asid` that overlaps pages [start, end). */
   invalidateRange(asid: number, start: number, end: number, leafOnly = false): number {
-    this.inFlight.cover(asid, start, end);
+    this.inFlight.cover(asid, start, end, this.#context.spans[1]);
     if (!leafOnly) for (const cache of this.#walkCaches) cache.invalidate(asid, start, end);
     return this.#array.invalidate(asid, start, end, (vpn, leaf) => this.#dropped(asid, vpn, leaf));
   }
