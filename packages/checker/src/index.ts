@@ -41,17 +41,8 @@ export { upgradeProtocol, type UpgradeProtocolOptions } from "./models/upgrade-p
 
 // Scenes: small scenarios on real parts
 export { Oracle, type FrameUse } from "./scene/oracle.js";
-export {
-  ABORTED,
-  DONE,
-  READ_ONLY,
-  READ_WRITE,
-  RETRY,
-  Scene,
-  type SceneModel,
-  type SceneOptions,
-  WRITABLE_CLEAN,
-} from "./scene/scene.js";
+export { READ_ONLY, READ_WRITE, WRITABLE_CLEAN } from "./scene/entry-flags.js";
+export { ABORTED, DONE, RETRY, Scene, type SceneModel, type SceneOptions } from "./scene/scene.js";
 
 // Drivers and kernel paths to build scenes from, each with switches for its mistakes
 export { Completion } from "./scene/completion.js";

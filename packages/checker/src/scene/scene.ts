@@ -1,26 +1,16 @@
-import type { BusOptions, BusRules, MmuNotifierRange, MmuNotifyEvent } from "@mmu-notifier/bus";
+import type { BusOptions, BusRules } from "@mmu-notifier/bus";
 import {
   type Architecture,
   architecture,
   cpuAccess,
   createMm,
-  flushTlbRange,
-  type FlushOptions,
   type Geometry,
   Kernel,
   type KernelConfig,
   type KernelProfile,
   kernelProfile,
   mkPte,
-  PAGE_SIZE,
-  PTE_AF,
-  PTE_DIRTY,
-  PTE_RDONLY,
-  PTE_USER,
-  PTE_VALID,
-  PTE_WRITE,
   ptePfn,
-  ptePresent,
   pteWrite,
   TINY,
 } from "@mmu-notifier/core";
@@ -40,16 +30,11 @@ import {
 import { type Lock, lockAt, lockClass, type LockKind, Memory, type Path, type Step, step } from "@mmu-notifier/steps";
 import type { Iteration, Model, ProgressRule, TaskModel } from "../engine/model.js";
 import { Completion } from "./completion.js";
+import { READ_WRITE } from "./entry-flags.js";
+import { KernelSteps } from "./kernel-steps.js";
 import { Oracle } from "./oracle.js";
 import { TrackedObject } from "./tracked-object.js";
 import { sceneView } from "./view.js";
-
-/** A page that may be written and is. */
-export const READ_WRITE = PTE_VALID | PTE_USER | PTE_AF | PTE_WRITE | PTE_DIRTY;
-/** A page that may be read only. */
-export const READ_ONLY = PTE_VALID | PTE_USER | PTE_AF | PTE_RDONLY;
-/** Writable to software, still read-only to hardware without dirty management: what an upgrade in place starts from. */
-export const WRITABLE_CLEAN = PTE_VALID | PTE_USER | PTE_AF | PTE_WRITE | PTE_RDONLY;
 
 /** Which kernel a scene has. */
 export interface SceneOptions {
@@ -99,7 +84,7 @@ export const ABORTED = -1;
  *
  * @public
  */
-export class Scene {
+export class Scene extends KernelSteps {
   readonly memory = new Memory();
   readonly k: Kernel;
   readonly oracle: Oracle;
@@ -107,7 +92,6 @@ export class Scene {
   readonly mm: number;
   readonly devices: BoundDevice[] = [];
   readonly #mms: number[] = [];
-  readonly #breakBeforeMake: boolean;
   readonly #tasks: TaskModel[] = [];
 
   constructor({
@@ -119,7 +103,7 @@ export class Scene {
     bus = {},
     breakBeforeMake = false,
   }: SceneOptions = {}) {
-    this.#breakBeforeMake = breakBeforeMake;
+    super(breakBeforeMake);
     this.k = new Kernel({
       memory: this.memory,
       profile: typeof kernel === "string" ? kernelProfile(kernel) : kernel,
@@ -314,137 +298,6 @@ export class Scene {
         return 0;
       }
       this.#use(`cpu${cpu}`, mm, vpn, ptePfn(cached), write, value);
-      return 0;
-    });
-  }
-
-  // Steps of kernel paths
-
-  /** A range of pages as a notifier is told. */
-  range(
-    vpn: number,
-    pages = 1,
-    event: MmuNotifyEvent = "MMU_NOTIFY_CLEAR",
-    { mm = this.mm, owner = 0 } = {},
-  ): MmuNotifierRange {
-    return { mm, start: vpn * PAGE_SIZE, end: (vpn + pages) * PAGE_SIZE, event, owner };
-  }
-
-  start(range: MmuNotifierRange): Path<number> {
-    return this.k.bus.invalidateRangeStart(range);
-  }
-
-  end(range: MmuNotifierRange): Path {
-    return this.k.bus.invalidateRangeEnd(range);
-  }
-
-  /** The lock over the entry of a page. */
-  ptl(vpn: number, mm = this.mm): Lock {
-    const { mms, tables } = this.k;
-    return tables.ptl(tables.tableOf(tables.findOrCreate(mms.pgd(mm), 0, vpn)));
-  }
-
-  /** Changes the entry of a page in one step; returns its frame, 0 when there was nothing. */
-  change(label: string, vpn: number, to: (pte: number) => number, mm = this.mm): Step {
-    return step(`${label}(page ${vpn})`, () => {
-      const { mms, tables } = this.k;
-      const ptep = tables.find(mms.pgd(mm), 0, vpn);
-      const before = ptep === 0 ? 0 : tables.get(ptep);
-      const after = to(before);
-      if (after === before) return ptePfn(before);
-      this.oracle.changes(mm, vpn);
-      if (this.#breakBeforeMake && ptePresent(before) && ptePresent(after) && ptePfn(before) !== ptePfn(after)) {
-        const page = this.oracle.page(mm, vpn);
-        this.oracle.record(
-          "BBM",
-          page,
-          `${page} goes from frame ${ptePfn(before)} to frame ${ptePfn(after)} without being invalid in between`,
-        );
-      }
-      tables.set(tables.findOrCreate(mms.pgd(mm), 0, vpn), after);
-      if (ptePfn(after) !== 0) this.oracle.owns(ptePfn(after), mm);
-      return ptePfn(before);
-    });
-  }
-
-  /** ptep_get_and_clear(): returns the frame, 0 when the entry is none already. */
-  clear(vpn: number, mm = this.mm): Step {
-    return this.change("ptep_get_and_clear", vpn, () => 0, mm);
-  }
-
-  /** set_pte_at(): the page is frame `pfn` from now on. */
-  set(vpn: number, pfn: number, flags = READ_WRITE, mm = this.mm): Step {
-    return this.change("set_pte_at", vpn, () => mkPte(pfn, flags), mm);
-  }
-
-  /** ptep_set_wrprotect(). */
-  wrprotect(vpn: number, mm = this.mm): Step {
-    return this.change("ptep_set_wrprotect", vpn, (pte) => (pte === 0 ? 0 : this.k.pte.wrprotect(pte)), mm);
-  }
-
-  /** flush_tlb_range() on CPU 0, with the secondary TLBs' hook where this kernel has it there. */
-  flush(vpn: number, pages = 1, { mm = this.mm, ...options }: FlushOptions & { readonly mm?: number } = {}): Path {
-    return flushTlbRange(this.k, 0, mm, vpn, vpn + pages, options);
-  }
-
-  /** Takes a frame for a page of `mm`; returns it. */
-  alloc(mm = this.mm): Step {
-    return step("alloc_page", () => {
-      const pfn = this.k.pages.alloc();
-      this.oracle.owns(pfn, mm);
-      return pfn;
-    });
-  }
-
-  /** Gives a frame back; nothing when it is 0. */
-  free(pfn: number): Step {
-    return step(`free_page(frame ${pfn})`, () => {
-      if (pfn === 0) return 0;
-      this.oracle.owns(pfn, 0);
-      this.k.pages.put(pfn);
-      return 0;
-    });
-  }
-
-  /** The content of one frame goes to another. */
-  copy(from: number, to: number): Step {
-    return step(`copy_page(frame ${from} to ${to})`, () => {
-      this.k.pages.setContent(to, this.k.pages.content(from));
-      return 0;
-    });
-  }
-
-  /** A call returns: from now on nobody may get more of pages [vpn, vpn + pages) than the page table gives. */
-  returns(call: string, vpn: number, pages = 1, mm = this.mm): Step {
-    return step(`${call} returns`, () => {
-      this.oracle.promises(mm, vpn, vpn + pages);
-      return 0;
-    });
-  }
-
-  /**
-   * After an invalidation of [vpn, vpn + pages): a cached translation in there that the page table no longer gives is MISSED-RANGE.
-   *
-   * @param about the object of the finding; without it the page
-   */
-  expectDropped(vpn: number, pages = 1, { mm = this.mm, about = "" } = {}): Step {
-    return step("nothing stale is left in the range", () => {
-      for (const { binding, context, mm: of } of this.devices) {
-        if (of !== mm) continue;
-        for (const entry of binding.entries()) {
-          for (let page = Math.max(entry.vpn, vpn); page < Math.min(entry.vpn + entry.pages, vpn + pages); page++) {
-            const pfn = entry.pfn + page - entry.vpn;
-            const now = this.oracle.frameOf(mm, page);
-            if (now === pfn) continue;
-            const name = this.oracle.page(mm, page);
-            this.oracle.record(
-              "MISSED-RANGE",
-              about || name,
-              `${context.name} still translates ${name} after the invalidation that announced it`,
-            );
-          }
-        }
-      }
       return 0;
     });
   }

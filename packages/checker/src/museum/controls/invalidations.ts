@@ -1,7 +1,8 @@
 import { PAGE_SIZE, PTE_AF, PTE_RDONLY, pteMkold, sysMunmap } from "@mmu-notifier/core";
 import { phases } from "@mmu-notifier/sdk";
 import { spinLock, spinUnlock, step, waitFor } from "@mmu-notifier/steps";
-import { READ_ONLY, READ_WRITE, Scene } from "../../scene/scene.js";
+import { READ_ONLY, READ_WRITE } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumControl } from "../entry.js";
 import { iommu } from "../parts/iommu.js";
 import { unmapPage } from "../parts/kernel-paths.js";

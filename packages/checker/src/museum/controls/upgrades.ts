@@ -1,6 +1,7 @@
 import { PTE_DIRTY, PTE_RDONLY, flushTlbFixSpuriousFault, ptepSetAccessFlags, SAF_CHANGED } from "@mmu-notifier/core";
 import { type Path, spinLock, spinUnlock } from "@mmu-notifier/steps";
-import { READ_ONLY, RETRY, Scene, WRITABLE_CLEAN } from "../../scene/scene.js";
+import { READ_ONLY, WRITABLE_CLEAN } from "../../scene/entry-flags.js";
+import { RETRY, Scene } from "../../scene/scene.js";
 import type { MuseumControl } from "../entry.js";
 import { iommu } from "../parts/iommu.js";
 import { mappingAfterFork, writableMapping } from "../parts/mappings.js";

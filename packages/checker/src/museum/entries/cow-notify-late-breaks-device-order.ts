@@ -1,6 +1,7 @@
 import { PAGE_SIZE } from "@mmu-notifier/core";
 import { type Path, spinLock, spinUnlock, waitFor } from "@mmu-notifier/steps";
-import { READ_ONLY, Scene } from "../../scene/scene.js";
+import { READ_ONLY } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry, Variant } from "../entry.js";
 import { iommu } from "../parts/iommu.js";
 

@@ -1,7 +1,8 @@
 import type { MmuNotification } from "@mmu-notifier/sdk";
 import { mkPte, ptePfn } from "@mmu-notifier/core";
 import { type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
-import { READ_ONLY, Scene } from "../../scene/scene.js";
+import { READ_ONLY } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { unmapPage } from "../parts/kernel-paths.js";
 import { shadowMmu } from "../parts/shadow-driver.js";

@@ -1,4 +1,5 @@
-import { Scene, WRITABLE_CLEAN } from "../../scene/scene.js";
+import { WRITABLE_CLEAN } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { iommu } from "../parts/iommu.js";
 import { writableMapping } from "../parts/mappings.js";

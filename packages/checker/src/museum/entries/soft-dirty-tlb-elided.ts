@@ -1,6 +1,7 @@
 import { flushTlbMm, pteClearSoftDirty, pteMksoftDirty, PTE_SOFT_DIRTY, tlbGatherMmu } from "@mmu-notifier/core";
 import { type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
-import { READ_WRITE, Scene } from "../../scene/scene.js";
+import { READ_WRITE } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry, Variant } from "../entry.js";
 
 const VALUE = 9;

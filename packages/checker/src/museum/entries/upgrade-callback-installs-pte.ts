@@ -1,6 +1,7 @@
 import { PTE_DIRTY, PTE_RDONLY, ptePfn, ptepSetAccessFlags } from "@mmu-notifier/core";
 import { type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps";
-import { Scene, WRITABLE_CLEAN } from "../../scene/scene.js";
+import { WRITABLE_CLEAN } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 import { shadowMmu } from "../parts/shadow-driver.js";
 

@@ -11,7 +11,8 @@ import {
   WalkCache,
 } from "@mmu-notifier/sdk";
 import { step } from "@mmu-notifier/steps";
-import { READ_ONLY, Scene } from "../../scene/scene.js";
+import { READ_ONLY } from "../../scene/entry-flags.js";
+import { Scene } from "../../scene/scene.js";
 import type { MuseumEntry } from "../entry.js";
 
 /** A page of the kernel's half, in a table of its own. */
