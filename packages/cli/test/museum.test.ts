@@ -13,7 +13,7 @@ afterAll(() => {
 
 describe("mmun museum", () => {
   it("lists bugs and controls without running them", () => {
-    const { code, stdout, stderr } = mmun.run(["museum"]);
+    const { code, stdout, stderr } = mmun.run(["museum", "--list"]);
 
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/A1 +smmu-nobtm-upgrade-livelock +2023 +missing notification +LIVELOCK +dev0 +28/);
@@ -31,6 +31,17 @@ describe("mmun museum", () => {
     expect(stdout).toMatch(/^fixed: complete, \d+ states, nothing found$/m);
     for (const line of stdout.split("\n").filter((it) => !it.startsWith("replay:")))
       expect(line.length).toBeLessThanOrEqual(100);
+  });
+
+  it("runs everything, a line each", () => {
+    const { code, stdout } = mmun.run(["museum"]);
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /C18 +itree-remove-returns-early +2022 .* UAF +interval notifier +8 +complete, \d+ states +\d+ ms +ok/,
+    );
+    expect(stdout).toMatch(/over-invalidation +complete, \d+ states +COST on page 1 +\d+ ms +ok/);
+    expect(stdout).toMatch(/^46 of 46 say what they must, in [\d.]+ s$/m);
   });
 
   it("explains a control", () => {

@@ -1,4 +1,4 @@
-import { controls, museum, runControl, runEntry } from "@mmu-notifier/checker";
+import { controls, museum, type MuseumEntry, runControl, runEntry } from "@mmu-notifier/checker";
 import { didYouMean } from "@mmu-notifier/steps";
 import type { Command } from "commander";
 import type { Context } from "../context.js";
@@ -11,10 +11,10 @@ import {
   resultTables,
   type Timed,
 } from "../output/museum.js";
-import { progress } from "../output/progress.js";
 
 interface MuseumFlags {
   readonly all?: boolean;
+  readonly list?: boolean;
   readonly json?: boolean;
 }
 
@@ -34,19 +34,16 @@ function complaintsOf(result: Timed): readonly string[] {
   return "entry" in result ? result.entry.complaints : result.control.complaints;
 }
 
+/** An entry for a program, without what was found. */
+function described(entry: MuseumEntry): object {
+  // What is a function is left out of JSON.
+  return { ...entry, explore: undefined, fairness: entry.explore?.liveness };
+}
+
 /** The catalogue for a program. */
 function plainCatalogue(): object {
   return {
-    entries: museum.map(({ id, number, year, title, source, class: kind, swaps, expect }) => ({
-      id,
-      number,
-      year,
-      title,
-      source,
-      class: kind,
-      swaps,
-      expect,
-    })),
+    entries: museum.map(described),
     controls: controls.map(({ id, about, warns = [] }) => ({ id, about, warns })),
   };
 }
@@ -62,7 +59,7 @@ function plainResults(results: readonly Timed[]): object {
     entries: results.flatMap((result) => {
       if (!("entry" in result)) return [];
       const { entry, buggy, fixed } = result.entry;
-      return [{ id: entry.id, number: entry.number, expect: entry.expect, ...told(result), buggy, fixed }];
+      return [{ ...described(entry), ...told(result), buggy, fixed }];
     }),
     controls: results.flatMap((result) =>
       "control" in result ? [{ id: result.control.control.id, ...told(result), models: result.control.models }] : [],
@@ -73,37 +70,33 @@ function plainResults(results: readonly Timed[]): object {
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
   command
     .argument("[id...]", "bugs by name or number, or controls by name: explained and run")
-    .option("--all", "run the whole museum, controls included")
+    .option("--all", "explain everything, controls included, as if all were named")
+    .option("--list", "list what there is and run nothing")
     .option("--json", "print JSON; counterexamples step by step where something is run")
     .addHelpText(
       "after",
       `
-Without arguments the catalogue is listed and nothing is run. Exit code 1: something does not say what it must.
+Without arguments everything is run, a line each. Exit code 1: something does not say what it must.
 
 Examples:
   mmun museum
   mmun museum kvm-no-retry-check
   mmun museum A1 F1
-  mmun museum --all`,
+  mmun museum --list`,
     )
-    .action((ids: readonly string[], { all = false, json = false }: MuseumFlags) => {
-      if (all && ids.length > 0)
-        throw new UsageError("--all runs everything; leave it out to run what is named", { ids: ids.join(" ") });
-      const wanted = all ? [...museum, ...controls].map(({ id }) => id) : ids;
-      if (wanted.length === 0) {
+    .action((ids: readonly string[], { all = false, list = false, json = false }: MuseumFlags) => {
+      if ((all || list) && ids.length > 0)
+        throw new UsageError(`--${all ? "all" : "list"} is about everything; leave it out to run what is named`, {
+          ids: ids.join(" "),
+        });
+      if (list) {
         context.print(json ? JSON.stringify(plainCatalogue()) : catalogue(museum, controls, context));
         done(EXIT_OK);
         return;
       }
-      const bar = progress(context, wanted.length, all && !json);
-      const results = wanted.map((id) => {
-        const result = run(id);
-        bar.step();
-        return result;
-      });
-      bar.stop();
+      const results = (ids.length > 0 ? ids : [...museum, ...controls].map(({ id }) => id)).map((id) => run(id));
       if (json) context.print(JSON.stringify(plainResults(results)));
-      else if (all) context.print(`${resultTables(results, context)}\n\n${closingLine(results)}`);
+      else if (ids.length === 0 && !all) context.print(`${resultTables(results, context)}\n\n${closingLine(results)}`);
       else {
         const texts = results.map((result) =>
           "entry" in result ? entryExplanation(result.entry, context) : controlExplanation(result.control, context),

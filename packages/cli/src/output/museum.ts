@@ -57,10 +57,15 @@ export function resultTables(results: readonly Timed[], context: Context): strin
     if ("entry" in result) {
       const { entry, buggy, fixed, complaints } = result.entry;
       const clean = fixed.found.length === 0 ? states(fixed) : colors.red("not clean");
+      const [verdictWord, object, steps] = foundCells(entry, buggy);
       entries.push([
         colors.dim(entry.number),
         colors.cyan(entry.id),
-        foundText(entry, buggy),
+        entry.year,
+        entry.class,
+        verdictWord,
+        object,
+        steps,
         clean,
         time,
         verdict(complaints),
@@ -81,7 +86,9 @@ export function resultTables(results: readonly Timed[], context: Context): strin
   }
   const dim = (words: readonly string[]): string[] => words.map((word) => colors.dim(word));
   return [
-    ...(entries.length === 0 ? [] : [table(entries, dim(["no", "bug", "buggy", "fixed", "time", ""]))]),
+    ...(entries.length === 0
+      ? []
+      : [table(entries, dim(["no", "id", "year", "class", "verdict", "object", "steps", "fixed", "time", ""]))]),
     ...(controls.length === 0 ? [] : ["", table(controls, dim(["control", "search", "warnings", "time", ""]))]),
     ...wrong,
   ].join("\n");
@@ -94,13 +101,11 @@ export function closingLine(results: readonly Timed[]): string {
   return `${right} of ${results.length} say what they must, in ${seconds.toFixed(1)} s`;
 }
 
-/** The verdict of the catalogue, and how many more there are. */
-function foundText({ expect }: MuseumEntry, { found }: VariantResult): string {
+/** The verdict of the catalogue, its object, and the steps to it. */
+function foundCells({ expect }: MuseumEntry, { found }: VariantResult): readonly [string, string, string] {
   const [wanted] = expect;
   const first = found.find((it) => it.verdict === wanted?.verdict && it.object === wanted.object) ?? found[0];
-  if (first === undefined) return "nothing";
-  const more = found.length > 1 ? `, ${found.length - 1} more` : "";
-  return `${first.verdict} on ${first.object} in ${first.steps}${more}`;
+  return first === undefined ? ["nothing", "", ""] : [first.verdict, first.object, String(first.steps)];
 }
 
 /** One entry: what happened, how it is modelled, what the checker says. */
