@@ -1,4 +1,5 @@
 import type { MmuNotifierError } from "@mmu-notifier/steps";
+import type { Model } from "./model.js";
 import type { Move } from "./move.js";
 import type { Verdict } from "./verdict.js";
 
@@ -27,6 +28,14 @@ export interface ExploreOptions {
   readonly audit?: boolean;
   /** Milliseconds after which a single step or path that does not end is given up. @defaultValue no limit */
   readonly stepTimeout?: number;
+  /**
+   * Builds the model anew, with everything that its code keeps anywhere. With it, a model in which HIDDEN-STATE was found is searched
+   * again by re-execution: every interleaving is run from the start on a model of its own, and no two states are taken for the same.
+   * @defaultValue none: HIDDEN-STATE is all that is said
+   */
+  readonly rebuild?: () => Model;
+  /** Beginnings of interleavings that are re-executed before that is cut off. @defaultValue 2000 */
+  readonly maxExecutions?: number;
   /** Called now and then with what was found so far. */
   readonly onProgress?: (states: number, transitions: number) => void;
 }
@@ -74,6 +83,8 @@ export interface Exploration {
   /** "complete", or why and where the search was cut off. */
   readonly bounds: string;
   readonly complete: boolean;
+  /** The model was searched by re-execution: states and transitions count what was run, not what is different. */
+  readonly reexecuted: boolean;
   readonly findings: readonly Finding[];
   /** Bytes a state takes, tables and trail included. */
   readonly bytesPerState: number;

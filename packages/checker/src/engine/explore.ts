@@ -3,6 +3,7 @@ import { ModelError } from "./errors.js";
 import type { Model } from "./model.js";
 import { Graph } from "./graph.js";
 import { livelocks } from "../liveness/livelocks.js";
+import { reexecute } from "./reexecution.js";
 import { Search } from "./search.js";
 import { Symmetry } from "./symmetry.js";
 import { unfold } from "./unfold.js";
@@ -14,11 +15,22 @@ import { Walker } from "./walker.js";
  * Deterministic: the same model gives the same numbers and the same counterexamples. Afterwards the model's memory holds its
  * initial state again.
  *
+ * States are told apart by the model's memory and the tasks' local states. Code that keeps state elsewhere is found out
+ * (HIDDEN-STATE); with {@link ExploreOptions.rebuild} the model is then searched by re-execution.
+ *
  * @throws ModelError CHECKER_TOO_MANY_TASKS, CHECKER_TOO_MANY_CHOICES
  * @public
  */
 export function explore(model: Model, options: ExploreOptions = {}): Exploration {
   refuseContradictions(model, options);
+  const found = searchStates(model, options);
+  const hidden = found.findings.filter(({ verdict }) => verdict === "HIDDEN-STATE");
+  const endless = found.findings.some(({ error }) => error?.code === "CHECKER_STEP_TIMEOUT");
+  if (options.rebuild === undefined || hidden.length === 0 || endless) return found;
+  return reexecute(options.rebuild, options, hidden);
+}
+
+function searchStates(model: Model, options: ExploreOptions): Exploration {
   const walker = new Walker(model);
   const graph = options.liveness === undefined ? undefined : new Graph();
   const symmetry = options.symmetry === true ? new Symmetry(walker) : undefined;
@@ -51,6 +63,7 @@ export function explore(model: Model, options: ExploreOptions = {}): Exploration
     depth: search.depth,
     bounds: search.cutOff ?? "complete",
     complete: search.cutOff === undefined,
+    reexecuted: false,
     findings,
     bytesPerState: bytes / states,
     generatorRuns,

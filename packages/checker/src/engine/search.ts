@@ -11,7 +11,7 @@ import type { Invariant, ProgressRule, Report } from "./model.js";
 import { checkChoices, type Move, move } from "./move.js";
 import type { StateStore } from "./state-store.js";
 import { Trail } from "./trail.js";
-import { VerdictError, verdictOf } from "./verdict.js";
+import { reportOf } from "./verdict.js";
 import type { Walker } from "./walker.js";
 
 /** A finding before its way was worked out: the state it was seen in, and the move that failed there, if one did. */
@@ -21,9 +21,9 @@ export interface Sighting extends Omit<Finding, "schedule" | "severity"> {
 }
 
 const REPORT_EVERY = 1 << 16;
-/** Besides the first step from each local state, every so many transitions one is run twice. */
 /** States expanded under one timer. */
 const GUARDED_SLICE = 256;
+/** Besides the first step from each local state, every so many transitions one is run twice. */
 const AUDIT_MASK = (1 << 12) - 1;
 
 /** Breadth-first search over every interleaving, each state once. */
@@ -284,13 +284,8 @@ export class Search {
   }
 
   #sightError(error: MmuNotifierError, state: number, failing?: Move): void {
-    const { about } = error.details;
     this.#sight({
-      verdict: verdictOf(error),
-      about: typeof about === "string" ? about : String(error.details["lock"] ?? error.details["task"] ?? error.code),
-      what: error.message,
-      error,
-      ...(error instanceof VerdictError && error.rule !== undefined ? { rule: error.rule } : {}),
+      ...reportOf(error),
       state,
       ...(failing === undefined ? {} : { failing }),
     });

@@ -1,4 +1,5 @@
 import { MmuNotifierError } from "@mmu-notifier/steps";
+import type { Report } from "./model.js";
 
 /**
  * What went wrong, in the words of the bug museum.
@@ -72,4 +73,16 @@ const BY_CODE: Readonly<Record<string, Verdict>> = {
 /** The verdict an error that a step or a path threw stands for. */
 export function verdictOf(error: MmuNotifierError): Verdict {
   return error instanceof VerdictError ? error.verdict : (BY_CODE[error.code] ?? "ERROR");
+}
+
+/** What an error says is wrong, of which object. */
+export function reportOf(error: MmuNotifierError): Report & { readonly error: MmuNotifierError } {
+  const { about, lock, task } = error.details;
+  return {
+    verdict: verdictOf(error),
+    about: typeof about === "string" ? about : String(lock ?? task ?? error.code),
+    what: error.message,
+    error,
+    ...(error instanceof VerdictError && error.rule !== undefined ? { rule: error.rule } : {}),
+  };
 }

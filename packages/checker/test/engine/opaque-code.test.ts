@@ -1,6 +1,14 @@
-import { Memory, type Path, step } from "@mmu-notifier/steps";
+import { Memory, type Path, Step, step } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
-import { explore, type Iteration, type Model, VerdictError, violation } from "../../src/index.js";
+import {
+  counterexampleOf,
+  DeclaredState,
+  explore,
+  type Iteration,
+  type Model,
+  VerdictError,
+  violation,
+} from "../../src/index.js";
 
 /** A model of one third-party path beside a well-behaved task. */
 function beside(start: () => Path<Iteration>): Model {
@@ -143,5 +151,103 @@ describe("third-party code", () => {
     expect(findings.map(({ verdict, what, schedule }) => [verdict, what, schedule.stem.length])).toEqual([
       ["COST", '"counter stays below 2" does not hold', 2],
     ]);
+  });
+});
+
+describe("re-execution", () => {
+  /** A driver that keeps the entry it looked up in a variable of its own, and is not told when it changes. */
+  const withCache = (rounds = 1): Model => {
+    const state = new DeclaredState();
+    const entry = state.field("entry", 1);
+    const cache: number[] = [];
+    const driver = function* (): Path<Iteration> {
+      yield step("look up", () => cache.push(entry.get()));
+      yield step("use", () =>
+        cache.pop() === entry.get() ? 0 : violation("STALE-USE", "the driver's cache", "it is old"),
+      );
+      return null;
+    };
+    const kernel = function* (round: number): Path<Iteration> {
+      yield step("change", () => {
+        entry.set(0, 1);
+        return 0;
+      });
+      return round < rounds ? [round + 1] : null;
+    };
+    return {
+      name: "own cache",
+      state,
+      tasks: [
+        { name: "driver", start: driver },
+        { name: "kernel", start: kernel, locals: [1] },
+      ],
+    };
+  };
+
+  it("searches models that keep state elsewhere, and says so", () => {
+    const result = explore(withCache(), { rebuild: () => withCache() });
+
+    expect(result).toMatchObject({ reexecuted: true, complete: true, states: 9, depth: 3 });
+    expect(result.bounds).toBe("re-executed, no states told apart: complete");
+    expect(result.findings.map(({ verdict, schedule }) => [verdict, schedule.stem.length])).toEqual([
+      ["HIDDEN-STATE", 1],
+      ["STALE-USE", 3],
+    ]);
+    expect(explore(withCache(), { rebuild: () => withCache() })).toEqual(result);
+    expect(counterexampleOf(withCache(), result.findings[1]!).error).toBe("it is old");
+  });
+
+  it("is not needed by models that keep none, and not done without a way to build them", () => {
+    const honest = () =>
+      beside(function* () {
+        yield step("one", nothing);
+        return null;
+      });
+
+    expect(explore(honest(), { rebuild: honest }).reexecuted).toBe(false);
+    expect(explore(withCache()).reexecuted).toBe(false);
+  });
+
+  it("has bounds", () => {
+    const cut = explore(withCache(40), { rebuild: () => withCache(40), maxExecutions: 30 });
+
+    expect([cut.complete, cut.states]).toEqual([false, 30]);
+    expect(cut.bounds).toBe("re-executed, no states told apart: cut off at 30 executions");
+    expect(explore(withCache(40), { rebuild: () => withCache(40), maxDepth: 2 }).bounds).toContain(
+      "cut off at 2 steps",
+    );
+  });
+
+  it("finds hangs, deadlocks and what is thrown", () => {
+    const build = (path: () => Path<Iteration>) => (): Model => {
+      let runs = 0;
+      const hidden = function* (): Path<Iteration> {
+        yield step("hidden", () => runs++);
+        return null;
+      };
+      return {
+        name: "m",
+        state: new Memory(),
+        tasks: [
+          { name: "hidden", start: hidden },
+          { name: "other", start: path },
+        ],
+      };
+    };
+    const found = (path: () => Path<Iteration>) =>
+      explore(build(path)(), { rebuild: build(path) }).findings.map(({ verdict, what }) => [verdict, what]);
+
+    expect(
+      found(function* () {
+        yield new Step("a doorbell", nothing, () => false);
+        return null;
+      }),
+    ).toContainEqual(["HANG", "other waits for a doorbell"]);
+    expect(
+      found(function* () {
+        yield step("first", nothing);
+        throw new RangeError("no such page");
+      }),
+    ).toContainEqual(["ERROR", "task other threw in other: RangeError: no such page"]);
   });
 });

@@ -106,6 +106,6 @@ function permutations(length: number): number[][] {
   const all = (left: readonly number[]): number[][] =>
     left.length === 0
       ? [[]]
-      : left.flatMap((first) => all(left.filter((t) => t !== first)).map((rest) => [first, ...rest]));
+      : left.flatMap((first) => all(left.filter((t) => t !== first)).map((rest) => rest.concat(first)));
   return all(Array.from({ length }, (_, t) => t)).filter((to) => to.some((t, at) => t !== at));
 }
