@@ -88,28 +88,29 @@ export class Execution {
   }
 
   /**
-   * Makes moves, and says what is wrong at the end of them.
+   * Makes a move that is possible, and says what is wrong after it.
    *
-   * @returns false when there is no way on: an error, or a move that is not possible.
+   * @returns false when there is no way on: somebody threw.
    */
-  run(moves: readonly Move[], note: (report: Report) => void): boolean {
-    for (const m of moves) {
-      const t = taskOf(m);
-      const live = this.#tasks[t]!;
-      const { pending } = live;
-      if (pending === undefined || (pending.ready !== undefined && !pending.ready(t))) return false;
-      this.#guarded(live, () => live.resume(pending.choices > 0 ? choiceOf(m) : pending.run(t)));
-      if (this.#broken !== undefined) break;
-    }
+  take(m: Move, note: (report: Report) => void): boolean {
+    const t = taskOf(m);
+    const live = this.#tasks[t]!;
+    const { pending } = live;
+    this.#guarded(live, () => live.resume(pending!.choices > 0 ? choiceOf(m) : pending!.run(t)));
+    return this.lookAround(note);
+  }
+
+  /** Says what is wrong now; false when somebody threw. */
+  lookAround(note: (report: Report) => void): boolean {
     if (this.#broken !== undefined) {
       note(reportOf(this.#broken));
       return false;
     }
-    this.#lookAround(note);
+    this.#inspect(note);
     return true;
   }
 
-  #lookAround(note: (report: Report) => void): void {
+  #inspect(note: (report: Report) => void): void {
     for (const { holds, name, verdict = "CONTRACT" } of this.model.invariants ?? [])
       if (!holds()) note({ verdict, about: name, what: `"${name}" does not hold` });
     for (const report of this.model.reports?.() ?? []) note(report);

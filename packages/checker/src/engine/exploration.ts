@@ -30,11 +30,12 @@ export interface ExploreOptions {
   readonly stepTimeout?: number;
   /**
    * Builds the model anew, with everything that its code keeps anywhere. With it, a model in which HIDDEN-STATE was found is searched
-   * again by re-execution: every interleaving is run from the start on a model of its own, and no two states are taken for the same.
+   * again by re-execution: every interleaving is run from the start on a model of its own, those with fewest interruptions first,
+   * and no two states are taken for the same.
    * @defaultValue none: HIDDEN-STATE is all that is said
    */
   readonly rebuild?: () => Model;
-  /** Beginnings of interleavings that are re-executed before that is cut off. @defaultValue 2000 */
+  /** Interleavings that are re-executed before that is cut off. @defaultValue 2000 */
   readonly maxExecutions?: number;
   /** Called now and then with what was found so far. */
   readonly onProgress?: (states: number, transitions: number) => void;

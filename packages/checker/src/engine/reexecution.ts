@@ -1,72 +1,105 @@
 import type { Exploration, ExploreOptions, Finding } from "./exploration.js";
-import type { Model, Report } from "./model.js";
 import { Execution } from "./execution.js";
-import type { Move } from "./move.js";
+import type { Model, Report } from "./model.js";
+import { type Move, taskOf } from "./move.js";
 
 const MOST_EXECUTIONS = 2000;
-
-/** The beginning of an interleaving: a move behind another beginning. */
-interface Beginning {
-  readonly before: Beginning | undefined;
-  readonly move: Move;
-  readonly length: number;
-}
-
-function movesOf(last: Beginning | undefined): Move[] {
-  const moves: Move[] = [];
-  for (let at = last; at !== undefined; at = at.before) moves.unshift(at.move);
-  return moves;
-}
+/** Steps after which an execution that does not end is left. */
+const MOST_STEPS = 1000;
 
 /**
- * Searches without storing a state: every beginning of an interleaving, shortest first, is run from the start on a model that is
- * built for it. Nothing is concluded from two states that look the same, so code may keep what it likes where it likes.
+ * Searches without storing a state: every interleaving is run from the start on a model that is built for it. Nothing is concluded
+ * from two states that look the same, so code may keep what it likes where it likes. Interleavings in which a task is interrupted
+ * least often come first: most mistakes need one or two interruptions, and the counterexample is easy to follow.
  *
  * @param hidden why this is necessary: these findings are given back too.
  */
 export function reexecute(build: () => Model, options: ExploreOptions, hidden: readonly Finding[]): Exploration {
-  const { maxExecutions = MOST_EXECUTIONS, maxDepth = Infinity, stopAtFirst = false } = options;
-  const findings = new Map<string, Finding>();
-  const queue: (Beginning | undefined)[] = [undefined];
-  let name = "";
-  let transitions = 0;
-  let depth = 0;
-  let executions = 0;
-  let cutOff: string | undefined;
-  for (const beginning of queue) {
-    if (executions === maxExecutions) cutOff = `cut off at ${maxExecutions} executions`;
-    else if (stopAtFirst && findings.size > 0) cutOff = "stopped at the first finding";
-    if (cutOff !== undefined) break;
-    const moves = movesOf(beginning);
-    const execution = new Execution(build());
-    ({ name } = execution.model);
-    executions++;
-    transitions += moves.length;
-    depth = Math.max(depth, moves.length);
+  return new Reexecution(build, options).search(hidden);
+}
+
+class Reexecution {
+  readonly #build: () => Model;
+  readonly #options: ExploreOptions;
+  readonly #findings = new Map<string, Finding>();
+  /** Beginnings of interleavings that are still to be run, by how often a task is interrupted in them. */
+  readonly #left: Move[][][] = [[[]]];
+  #name = "";
+  #executions = 0;
+  #transitions = 0;
+  #depth = 0;
+  #cutOff: string | undefined;
+
+  constructor(build: () => Model, options: ExploreOptions) {
+    this.#build = build;
+    this.#options = options;
+  }
+
+  search(hidden: readonly Finding[]): Exploration {
+    const { maxExecutions = MOST_EXECUTIONS, stopAtFirst = false } = this.#options;
+    let stopped: string | undefined;
+    for (let interruptions = 0; interruptions < this.#left.length && stopped === undefined; interruptions++) {
+      for (const beginning of this.#left[interruptions]!) {
+        if (this.#executions === maxExecutions)
+          stopped = `cut off at ${maxExecutions} executions, with ${interruptions} interruptions of a task`;
+        else if (stopAtFirst && this.#findings.size > 0) stopped = "stopped at the first finding";
+        if (stopped !== undefined) break;
+        this.#execute(beginning, interruptions);
+      }
+      this.#left[interruptions] = [];
+    }
+    const cutOff = stopped ?? this.#cutOff;
+    return {
+      model: this.#name,
+      states: this.#executions,
+      transitions: this.#transitions,
+      depth: this.#depth,
+      bounds: `re-executed, no states told apart: ${cutOff ?? "complete"}`,
+      complete: cutOff === undefined,
+      reexecuted: true,
+      findings: [...hidden, ...this.#findings.values()],
+      bytesPerState: 0,
+      generatorRuns: this.#executions,
+      localStates: [],
+    };
+  }
+
+  /** Runs a beginning, then on without interrupting anybody to the end; what else could have come is left for later. */
+  #execute(beginning: readonly Move[], interruptions: number): void {
+    const { maxDepth = MOST_STEPS } = this.#options;
+    const execution = new Execution(this.#build());
+    this.#name = execution.model.name;
+    this.#executions++;
+    const moves: Move[] = [];
     const note = (report: Report): void => {
       const key = `${report.verdict} ${report.what}`;
-      if (!findings.has(key)) findings.set(key, { ...report, severity: "error", schedule: { stem: moves, cycle: [] } });
+      if (this.#findings.has(key)) return;
+      this.#findings.set(key, { ...report, severity: "error", schedule: { stem: [...moves], cycle: [] } });
     };
-    // A move that was possible may not be any more, if what decides is kept outside and not rebuilt.
-    if (!execution.run(moves, note)) continue;
-    const next = execution.moves();
-    if (next.length > 0 && moves.length >= maxDepth) {
-      cutOff ??= `cut off at ${maxDepth} steps`;
-      continue;
+    let goesOn = execution.lookAround(note);
+    for (let at = 0; goesOn; at++) {
+      const possible = execution.moves();
+      if (possible.length === 0) break;
+      if (at >= maxDepth) {
+        this.#cutOff ??= `cut off at ${maxDepth} steps`;
+        break;
+      }
+      const last = moves.at(-1);
+      const own = last === undefined ? [] : possible.filter((m) => taskOf(m) === taskOf(last));
+      const next = beginning[at] ?? own[0] ?? possible[0]!;
+      // A move that was possible may not be any more, if what decides is kept outside and not built anew.
+      if (!possible.includes(next)) break;
+      if (at >= beginning.length) {
+        for (const other of possible) {
+          if (other === next) continue;
+          const interrupts = own.length > 0 && !own.includes(other) ? 1 : 0;
+          (this.#left[interruptions + interrupts] ??= []).push([...moves, other]);
+        }
+      }
+      moves.push(next);
+      this.#transitions++;
+      this.#depth = Math.max(this.#depth, moves.length);
+      goesOn = execution.take(next, note);
     }
-    for (const move of next) queue.push({ before: beginning, move, length: moves.length + 1 });
   }
-  return {
-    model: name,
-    states: executions,
-    transitions,
-    depth,
-    bounds: `re-executed, no states told apart: ${cutOff ?? "complete"}`,
-    complete: cutOff === undefined,
-    reexecuted: true,
-    findings: [...hidden, ...findings.values()],
-    bytesPerState: 0,
-    generatorRuns: executions,
-    localStates: [],
-  };
 }

@@ -71,7 +71,7 @@ const BY_CODE: Readonly<Record<string, Verdict>> = {
 };
 
 /** The verdict an error that a step or a path threw stands for. */
-export function verdictOf(error: MmuNotifierError): Verdict {
+function verdictOf(error: MmuNotifierError): Verdict {
   return error instanceof VerdictError ? error.verdict : (BY_CODE[error.code] ?? "ERROR");
 }
 

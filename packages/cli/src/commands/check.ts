@@ -1,4 +1,4 @@
-import { counterexampleOf, explore, scriptModel, toTable } from "@mmu-notifier/checker";
+import { counterexampleOf, explore, type Model, scriptModel, toTable } from "@mmu-notifier/checker";
 import type { Command } from "commander";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK } from "../errors.js";
@@ -39,18 +39,21 @@ Examples:
       const registry = await shippedRegistry();
       let found = false;
       for (const script of await loadScripts(file, flags, registry)) {
-        const { model, session, problems } = scriptModel(script, {
+        const given = {
           registry,
           ...(kernel === undefined ? {} : { kernel }),
           ...(arch === undefined ? {} : { arch }),
-        });
-        const result = explore(model, { liveness: "task" });
+        };
+        const { model, session, problems } = scriptModel(script, given);
+        const rebuild = (): Model => scriptModel(script, given).model;
+        const result = explore(model, { liveness: "task", rebuild });
         const findings = result.findings.map((finding) => ({
           verdict: finding.verdict,
           severity: finding.severity,
           about: finding.about,
           what: finding.what,
-          counterexample: counterexampleOf(model, finding),
+          // What a driver keeps for itself is as the search left it: such a model is shown from the start.
+          counterexample: counterexampleOf(result.reexecuted ? rebuild() : model, finding),
         }));
         found ||= problems.length > 0 || findings.some(({ severity }) => severity === "error");
         if (json === true) context.print(JSON.stringify({ ...result, problems, findings }));
