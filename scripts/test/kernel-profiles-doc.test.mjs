@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { kernelProfile, kernelProfiles } from "@mmu-notifier/core";
 import { describe, expect, it } from "vitest";
@@ -42,6 +43,19 @@ describe("docs/guide/kernel-profiles.md", () => {
     const fields = Object.keys(kernelProfiles[0]).filter((field) => !ELSEWHERE.has(field));
     const rows = tableUnder("What differs").map(([field, , , profiles]) => `${field} ${profiles}`);
     expect(rows).toEqual(fields.map((field) => `\`${field}\` ${historyOf(field)}`));
+  });
+
+  it("has a row for every rule that goes by version, with the file that has it", () => {
+    const core = fileURLToPath(new URL("../../packages/core/src", import.meta.url));
+    const rules = readdirSync(core, { recursive: true }).flatMap((name) =>
+      name.endsWith(".ts")
+        ? [...readFileSync(join(core, name), "utf8").matchAll(/\bsince\(k\.profile, (\d+), (\d+)\)/g)].map(
+            ([, major, minor]) => `v${major}.${minor} \`${basename(name)}\``,
+          )
+        : [],
+    );
+    const rows = tableUnder("Rules that go by version").map(([version, , , file]) => `${version} ${file}`);
+    expect([...new Set(rows)].sort()).toEqual([...new Set(rules)].sort());
   });
 
   it("has a row for every place of the event, as written and repaired", () => {
