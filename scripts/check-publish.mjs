@@ -139,7 +139,7 @@ async function main() {
   await npm(user, "npx mmun verdicts acme-npu --kernel v6.12 --kernel v7.3", [
     ..."exec mmun -- verdicts acme-npu --kernel v6.12 --kernel v7.3".split(" "),
   ]);
-  // await npm(user, "npx mmun doctor", ["exec", "mmun", "doctor"]);
+  await npm(user, "npx mmun doctor", ["exec", "mmun", "doctor"]);
 
   // All packages load as ES modules there, and what is not used of the sdk is not bundled.
   const names = [...tarballs.keys()].filter(

@@ -40,6 +40,18 @@ export async function addInstalledDrivers(registry: PluginRegistry, from: string
 }
 
 /**
+ * Adds what files and packages export, as `--plugin` names them.
+ *
+ * @throws MachineError PLUGIN_NOT_FOUND, PLUGIN_LOAD_FAILED, PLUGIN_INVALID, PLUGIN_DUPLICATE; SdkError
+ */
+export async function addPlugins(registry: PluginRegistry, written: readonly string[], from: string): Promise<void> {
+  for (const specifier of written) {
+    const { origin, plugins } = await loadPlugin(specifier, from);
+    registry.add(plugins, origin);
+  }
+}
+
+/**
  * The name of the driver that a user wrote: a shipped or installed name, a package, or a file, which is loaded.
  *
  * @throws MachineError PLUGIN_UNKNOWN, PLUGIN_NOT_FOUND, PLUGIN_LOAD_FAILED and others

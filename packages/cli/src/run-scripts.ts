@@ -7,7 +7,7 @@ import type { Context } from "./context.js";
 import { UsageError } from "./errors.js";
 import { progress } from "./output/progress.js";
 import { readScriptFile } from "./read-script-file.js";
-import { resolveDriver, shippedRegistry } from "./registry.js";
+import { addPlugins, resolveDriver, shippedRegistry } from "./registry.js";
 
 /** How scripts are run from the command line. */
 export interface RunOptions {
@@ -15,6 +15,7 @@ export interface RunOptions {
   readonly arch?: string;
   /** `[DEVICE=]NAME[:key=value,…]`. */
   readonly driver: readonly string[];
+  readonly plugin?: readonly string[];
   readonly script?: string;
   readonly json?: boolean;
   readonly pages?: boolean;
@@ -39,6 +40,10 @@ export interface ScriptRun {
   readonly devices: readonly DeviceRun[];
   /** The kernel's rule that the last op broke; the ops after it were not run. */
   readonly broken?: BrokenRule;
+  /** What invariants of plugins found broken, each once, with the op after which it was. */
+  readonly violations: readonly string[];
+  /** What drivers did against what they declare or the kernel allows. */
+  readonly breaches: readonly string[];
   /** What code of drivers threw. */
   readonly errors: readonly string[];
 }
@@ -124,6 +129,7 @@ export async function loadScripts(
  */
 export async function runScripts(file: string, options: RunOptions, context: Context): Promise<readonly ScriptRun[]> {
   const registry = await shippedRegistry();
+  await addPlugins(registry, options.plugin ?? [], process.cwd());
   const scripts = await loadScripts(file, options, registry);
   const bar = progress(context, scripts.length, options.json !== true);
   const runs: ScriptRun[] = [];
@@ -150,7 +156,8 @@ export async function runScripts(file: string, options: RunOptions, context: Con
           upgrade: device.decision().protectionUpgrade,
           costs: device.report(),
         })),
-        errors: [...session.machine.driverErrors, ...session.machine.driverBreaches].map(({ message }) => message),
+        breaches: session.machine.driverBreaches.map(({ message }) => message),
+        errors: session.machine.driverErrors.map(({ message }) => message),
       });
     } finally {
       session.close();
@@ -162,16 +169,32 @@ export async function runScripts(file: string, options: RunOptions, context: Con
 }
 
 /** Runs the ops until one breaks a rule of the kernel: a machine whose locks are in disorder says nothing true about the rest. */
-function runOps(session: ScriptSession): Pick<ScriptRun, "records" | "broken"> {
+function runOps(session: ScriptSession): Pick<ScriptRun, "records" | "broken" | "violations"> {
   const records: OpRecord[] = [];
+  const violations = new Map<string, string>();
   for (const statement of session.script.statements) {
     try {
       records.push(session.run(statement));
+      look(session, statement.text, violations);
     } catch (error) {
       const broken = brokenRuleOf(error);
       if (broken === undefined) throw error;
-      return { records: [...records, session.interrupted(statement)], broken };
+      return { records: [...records, session.interrupted(statement)], broken, violations: [...violations.values()] };
     }
   }
-  return { records };
+  return { records, violations: [...violations.values()] };
+}
+
+/** Asks every invariant; one that throws is a violation of its own package's. Each is told of once. */
+function look(session: ScriptSession, op: string, violations: Map<string, string>): void {
+  for (const { name, origin, plugin } of session.machine.registry.list("invariant")) {
+    if (violations.has(name)) continue;
+    let found: string | undefined;
+    try {
+      found = plugin.invariant.check(session.machine);
+    } catch (error) {
+      found = `its check threw: ${error instanceof Error ? error.message : String(error)}. Repair ${origin}`;
+    }
+    if (found !== undefined) violations.set(name, `invariant ${name} (${origin}), after ${op}: ${found}`);
+  }
 }

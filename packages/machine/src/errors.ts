@@ -6,6 +6,8 @@ export type MachineErrorCode =
   | "PLUGIN_UNKNOWN"
   /** Two plugins of one kind have the same name. */
   | "PLUGIN_DUPLICATE"
+  /** Code of a plugin that is no driver threw. */
+  | "PLUGIN_THREW"
   /** The object is no plugin. */
   | "PLUGIN_INVALID"
   /** The file or package cannot be found. */
@@ -43,4 +45,14 @@ export class MachineError extends MmuNotifierError {
 /** The message of whatever was thrown. */
 export function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** What to throw when code of a plugin that is no driver threw. */
+export function pluginThrew(word: string, name: string, origin: string, cause: unknown): MachineError {
+  return new MachineError(
+    "PLUGIN_THREW",
+    `${word} ${name} (${origin}) threw: ${messageOf(cause)}. Repair it, or leave it out`,
+    { name, origin },
+    { cause },
+  );
 }

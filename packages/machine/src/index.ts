@@ -9,11 +9,18 @@ export type { TimelineEvent } from "./timeline.js";
 export {
   type ArchitecturePlugin,
   type DriverPlugin,
+  type Exporter,
+  type ExporterPlugin,
+  type Invariant,
+  type InvariantPlugin,
   type KernelProfilePlugin,
   type Plugin,
   PLUGIN_KINDS,
   type PluginExport,
   type PluginKind,
+  pluginObject,
+  type TraceReader,
+  type TraceReaderPlugin,
 } from "./plugin.js";
 export { type PluginEntry, PluginRegistry } from "./plugin-registry.js";
 export {
@@ -30,4 +37,4 @@ export type { DependencyContainer, InjectionToken } from "./di.js";
 export * from "./tokens.js";
 
 // Errors
-export { MachineError, type MachineErrorCode } from "./errors.js";
+export { MachineError, type MachineErrorCode, pluginThrew } from "./errors.js";

@@ -1,7 +1,7 @@
 import { architectures, kernelProfiles } from "@mmu-notifier/core";
 import { didYouMean } from "@mmu-notifier/steps";
 import { MachineError } from "./errors.js";
-import { type Plugin, type PluginKind, pluginName, toPlugins } from "./plugin.js";
+import { type Plugin, PLUGIN_KINDS, type PluginKind, pluginObject, toPlugins, wordOf } from "./plugin.js";
 
 /** One plugin and where it came from. */
 export interface PluginEntry<P extends Plugin = Plugin> {
@@ -11,24 +11,16 @@ export interface PluginEntry<P extends Plugin = Plugin> {
   readonly origin: string;
 }
 
-const WORDS: Readonly<Record<PluginKind, string>> = {
-  driver: "driver",
-  architecture: "architecture",
-  "kernel-profile": "kernel",
-};
-
 /**
- * Drivers, architectures and kernel profiles by name. Nothing is known by name in the code: what ships is registered like
+ * Plugins of every kind by name. Nothing is known by name in the code: what ships is registered like
  * anything else.
  *
  * @public
  */
 export class PluginRegistry {
-  readonly #entries: Readonly<Record<PluginKind, Map<string, PluginEntry>>> = {
-    driver: new Map(),
-    architecture: new Map(),
-    "kernel-profile": new Map(),
-  };
+  readonly #entries = Object.fromEntries(PLUGIN_KINDS.map((kind) => [kind, new Map()])) as Readonly<
+    Record<PluginKind, Map<string, PluginEntry>>
+  >;
 
   /** The kernels and architectures of `@mmu-notifier/core`, and no driver. */
   static withCore(): PluginRegistry {
@@ -70,7 +62,7 @@ export class PluginRegistry {
     const entry = this.#entries[kind].get(name);
     if (entry !== undefined) return entry as PluginEntry<Extract<Plugin, { kind: K }>>;
     const known = [...this.#entries[kind].keys()];
-    const word = WORDS[kind];
+    const word = wordOf(kind);
     const what = known.length === 0 ? `No ${word} is registered` : `There are ${known.join(", ")}`;
     throw new MachineError(
       "PLUGIN_UNKNOWN",
@@ -84,17 +76,17 @@ export class PluginRegistry {
   list<K extends PluginKind>(kind: K): readonly PluginEntry<Extract<Plugin, { kind: K }>>[];
   list(kind?: PluginKind): readonly PluginEntry[] {
     if (kind !== undefined) return [...this.#entries[kind].values()];
-    return [...this.list("driver"), ...this.list("kernel-profile"), ...this.list("architecture")];
+    return PLUGIN_KINDS.flatMap((one) => Array.from(this.#entries[one].values()));
   }
 
   #insert(plugin: Plugin, origin: string): void {
-    const name = pluginName(plugin);
+    const name = pluginObject(plugin).name;
     const entries = this.#entries[plugin.kind];
     const other = entries.get(name);
     if (other !== undefined) {
       throw new MachineError(
         "PLUGIN_DUPLICATE",
-        `two plugins are a ${WORDS[plugin.kind]} ${JSON.stringify(name)}: one from ${other.origin}, one from ${origin}. Rename one, or leave one out`,
+        `two plugins are a ${wordOf(plugin.kind)} ${JSON.stringify(name)}: one from ${other.origin}, one from ${origin}. Rename one, or leave one out`,
         { kind: plugin.kind, name, origins: [other.origin, origin] },
       );
     }

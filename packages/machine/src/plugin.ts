@@ -1,6 +1,7 @@
 import type { Architecture, KernelProfile } from "@mmu-notifier/core";
 import { type AnySecondaryMmuDefinition, checkDefinition } from "@mmu-notifier/sdk";
 import { MachineError } from "./errors.js";
+import type { Machine } from "./machine.js";
 
 /** A secondary MMU. */
 export interface DriverPlugin {
@@ -20,29 +21,100 @@ export interface KernelProfilePlugin {
   readonly profile: KernelProfile;
 }
 
+/** A rule that must hold whenever nobody is in the middle of something: looked at after every op of a script. */
+export interface Invariant {
+  readonly name: string;
+  readonly summary: string;
+  /** What is broken, in one sentence; undefined when nothing is. Changes nothing. */
+  check(machine: Machine): string | undefined;
+}
+
+/** What makes a program trace of a file in another format. */
+export interface TraceReader {
+  readonly name: string;
+  readonly summary: string;
+  /** @param head the first few hundred characters of the file, decompressed */
+  recognizes(head: string): boolean;
+  /** The whole file as a trace that `mmun replay` reads. */
+  convert(text: string): string;
+}
+
+/** What makes a file for another program of what a script came to. */
+export interface Exporter {
+  readonly name: string;
+  readonly summary: string;
+  /** @param run what `mmun run --json` prints for one script */
+  export(run: object): string;
+}
+
+/** An {@link Invariant}. */
+export interface InvariantPlugin {
+  readonly kind: "invariant";
+  readonly invariant: Invariant;
+}
+
+/** A {@link TraceReader}. */
+export interface TraceReaderPlugin {
+  readonly kind: "trace-reader";
+  readonly reader: TraceReader;
+}
+
+/** An {@link Exporter}. */
+export interface ExporterPlugin {
+  readonly kind: "exporter";
+  readonly exporter: Exporter;
+}
+
 /**
- * Everything that a machine looks up by name. Plain objects, so that a package can export one without importing this one.
+ * Everything that is looked up by name. Plain objects, so that a package can export one without importing this one.
  *
  * @public
  */
-export type Plugin = DriverPlugin | ArchitecturePlugin | KernelProfilePlugin;
+export type Plugin =
+  | DriverPlugin
+  | ArchitecturePlugin
+  | KernelProfilePlugin
+  | InvariantPlugin
+  | TraceReaderPlugin
+  | ExporterPlugin;
 
 export type PluginKind = Plugin["kind"];
 
-export const PLUGIN_KINDS: readonly PluginKind[] = ["driver", "kernel-profile", "architecture"];
+/** What a plugin of each kind is in its object, what people call it, and the functions that it must have. */
+const KINDS: Readonly<
+  Record<PluginKind, { readonly field: string; readonly word: string; readonly functions: readonly string[] }>
+> = {
+  driver: { field: "driver", word: "driver", functions: [] },
+  "kernel-profile": { field: "profile", word: "kernel", functions: [] },
+  architecture: { field: "architecture", word: "architecture", functions: [] },
+  invariant: { field: "invariant", word: "invariant", functions: ["check"] },
+  "trace-reader": { field: "reader", word: "trace reader", functions: ["recognizes", "convert"] },
+  exporter: { field: "exporter", word: "exporter", functions: ["export"] },
+};
+
+export const PLUGIN_KINDS = Object.keys(KINDS) as readonly PluginKind[];
+
+/** What people call a kind. */
+export const wordOf = (kind: PluginKind): string => KINDS[kind].word;
 
 /** What a package may export by default: a driver as `defineSecondaryMmu` returns it, any plugin, or a list of them. */
 export type PluginExport = AnySecondaryMmuDefinition | Plugin | readonly (AnySecondaryMmuDefinition | Plugin)[];
 
-/** The name under which a plugin is found. */
-export function pluginName(plugin: Plugin): string {
+/** The object of a plugin, whatever its kind: the name under which it is found, and one line about it. */
+export function pluginObject(plugin: Plugin): { readonly name: string; readonly summary: string } {
   switch (plugin.kind) {
     case "driver":
-      return plugin.driver.name;
+      return plugin.driver;
     case "architecture":
-      return plugin.architecture.name;
+      return plugin.architecture;
     case "kernel-profile":
-      return plugin.profile.name;
+      return plugin.profile;
+    case "invariant":
+      return plugin.invariant;
+    case "trace-reader":
+      return plugin.reader;
+    case "exporter":
+      return plugin.exporter;
   }
 }
 
@@ -59,37 +131,23 @@ export function toPlugins(exported: unknown, origin: string): readonly Plugin[] 
   if (typeof exported !== "object" || exported === null)
     return [{ kind: "driver", driver: checkDriver(exported, origin) }];
   const fields = exported as Fields;
-  switch (fields["kind"]) {
-    case undefined:
-      return [{ kind: "driver", driver: checkDriver(fields, origin) }];
-    case "driver":
-      return [{ kind: "driver", driver: checkDriver(part(fields, "driver", origin), origin) }];
-    case "architecture":
-      return [
-        {
-          kind: "architecture",
-          architecture: named(part(fields, "architecture", origin), "architecture", origin) as unknown as Architecture,
-        },
-      ];
-    case "kernel-profile":
-      return [
-        {
-          kind: "kernel-profile",
-          profile: named(part(fields, "profile", origin), "kernel profile", origin) as unknown as KernelProfile,
-        },
-      ];
-    default:
-      throw invalid(
-        origin,
-        `its kind is ${JSON.stringify(fields["kind"])}; known kinds are ${PLUGIN_KINDS.join(", ")}`,
-      );
-  }
+  const { kind } = fields;
+  if (kind === undefined) return [{ kind: "driver", driver: checkDriver(fields, origin) }];
+  if (typeof kind !== "string" || !Object.hasOwn(KINDS, kind))
+    throw invalid(origin, `its kind is ${JSON.stringify(kind)}; known kinds are ${PLUGIN_KINDS.join(", ")}`);
+  const { field, word, functions } = KINDS[kind as PluginKind];
+  const object = named(part(fields, field, origin), word, origin);
+  if (kind === "driver") return [{ kind, driver: checkDriver(object, origin) }];
+  for (const name of functions)
+    if (typeof object[name] !== "function")
+      throw invalid(origin, `the ${word} ${String(object["name"])} has no function ${name}()`);
+  return [{ kind, [field]: object } as unknown as Plugin];
 }
 
 function invalid(origin: string, what: string): MachineError {
   return new MachineError(
     "PLUGIN_INVALID",
-    `${origin} is no plugin: ${what}. Its default export has to be what defineSecondaryMmu returns`,
+    `${origin} is no plugin: ${what}. Its default export has to be what defineSecondaryMmu returns, or { kind, … } with one of the kinds ${PLUGIN_KINDS.join(", ")}`,
     { origin },
   );
 }

@@ -81,7 +81,7 @@ describe("PluginRegistry", () => {
       'x is no plugin: its kind is "gpu"; known kinds are driver, kernel-profile, architecture',
     ],
     [{ kind: "architecture" }, "PLUGIN_INVALID", 'x is no plugin: it lacks the object "architecture"'],
-    [{ kind: "kernel-profile", profile: {} }, "PLUGIN_INVALID", "x is no plugin: the kernel profile has no name"],
+    [{ kind: "kernel-profile", profile: {} }, "PLUGIN_INVALID", "x is no plugin: the kernel has no name"],
   ])("refuses %j as a plugin", (exported, code, message) => {
     const thrown = error(() => new PluginRegistry().add(exported, "x"));
 

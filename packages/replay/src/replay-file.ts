@@ -2,6 +2,7 @@ import { TraceError } from "./errors.js";
 import type { ReplayOptions } from "./options.js";
 import type { ReplayReport } from "./program/report.js";
 import { readChunks, sourceName, type TraceSource } from "./read/chunks.js";
+import { converted } from "./read/foreign-trace.js";
 import { replayPages } from "./replay-pages.js";
 import { replayProgram } from "./replay-program.js";
 
@@ -41,11 +42,12 @@ function refuse(source: TraceSource, what: string): never {
 }
 
 /**
- * Replays a trace file of either format, compressed or not.
+ * Replays a trace file of either format, compressed or not, or of a format that a trace reader of the registry recognizes.
  *
  * @throws TraceError, ReplayError, MachineError for unknown names
  * @public
  */
 export async function replayFile(source: TraceSource, options: ReplayOptions = {}): Promise<ReplayReport> {
-  return (await traceFormat(source)) === "program" ? replayProgram(source, options) : replayPages(source, options);
+  const native = await converted(source, options.registry);
+  return (await traceFormat(native)) === "program" ? replayProgram(native, options) : replayPages(native, options);
 }

@@ -61,6 +61,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./litmus.js"),
   },
   {
+    name: "doctor",
+    summary: "say what is wrong with the installed drivers, the sdk and Node",
+    load: () => import("./doctor.js"),
+  },
+  {
     name: "list",
     summary: "list drivers, kernels, architectures or the ops of the script language",
     load: () => import("./list.js"),

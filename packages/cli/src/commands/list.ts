@@ -1,13 +1,18 @@
 import { Argument, type Command } from "commander";
-import { PluginRegistry } from "@mmu-notifier/machine";
+import { type PluginEntry, type PluginKind, pluginObject, PluginRegistry } from "@mmu-notifier/machine";
 import { OPS } from "@mmu-notifier/script";
 import type { Context } from "../context.js";
 import { EXIT_OK } from "../errors.js";
 import { table } from "../output/table.js";
-import { addInstalledDrivers, type BrokenDriver, shippedRegistry } from "../registry.js";
+import { addInstalledDrivers, addPlugins, type BrokenDriver, shippedRegistry } from "../registry.js";
 
-const KINDS = ["drivers", "kernels", "archs", "ops"] as const;
+const KINDS = ["drivers", "kernels", "archs", "plugins", "ops"] as const;
 type Kind = (typeof KINDS)[number];
+
+interface Options {
+  readonly json?: boolean;
+  readonly plugin: readonly string[];
+}
 
 interface Row {
   readonly name: string;
@@ -19,6 +24,8 @@ interface Listing {
   readonly drivers?: readonly Row[];
   readonly kernels?: readonly Row[];
   readonly archs?: readonly Row[];
+  /** Invariants, trace readers and exporters. */
+  readonly plugins?: readonly Row[];
   readonly ops?: readonly Row[];
   readonly broken?: readonly BrokenDriver[];
 }
@@ -27,35 +34,29 @@ const TITLES: Readonly<Record<Kind, string>> = {
   drivers: "Drivers",
   kernels: "Kernels",
   archs: "Architectures",
+  plugins: "Invariants, trace readers, exporters",
   ops: "Ops of the script language",
 };
 
-async function listing(kind: Kind | undefined): Promise<Listing> {
+async function listing(kind: Kind | undefined, given: readonly string[]): Promise<Listing> {
   const wants = (one: Kind): boolean => kind === one || (kind === undefined && one !== "ops");
   const registry = wants("drivers") ? await shippedRegistry() : PluginRegistry.withCore();
-  const broken = wants("drivers") ? await addInstalledDrivers(registry, process.cwd()) : [];
+  await addPlugins(registry, given, process.cwd());
+  // Whatever its keyword says, an installed package may bring plugins of any kind.
+  const broken = kind === "ops" ? [] : await addInstalledDrivers(registry, process.cwd());
+  const rows = (...kinds: readonly PluginKind[]): readonly Row[] =>
+    kinds.flatMap((one) =>
+      registry.list(one).map(({ plugin, origin }: PluginEntry) => {
+        const { name, summary } = pluginObject(plugin);
+        return { name, summary: kinds.length === 1 ? summary : `${one}: ${summary}`, origin };
+      }),
+    );
+  const others = rows("invariant", "trace-reader", "exporter");
   return {
-    ...(wants("drivers")
-      ? {
-          drivers: registry
-            .list("driver")
-            .map(({ plugin, name, origin }) => ({ name, summary: plugin.driver.summary, origin })),
-        }
-      : {}),
-    ...(wants("kernels")
-      ? {
-          kernels: registry
-            .list("kernel-profile")
-            .map(({ plugin, name, origin }) => ({ name, summary: plugin.profile.summary, origin })),
-        }
-      : {}),
-    ...(wants("archs")
-      ? {
-          archs: registry
-            .list("architecture")
-            .map(({ plugin, name, origin }) => ({ name, summary: plugin.architecture.summary, origin })),
-        }
-      : {}),
+    ...(wants("drivers") ? { drivers: rows("driver") } : {}),
+    ...(wants("kernels") ? { kernels: rows("kernel-profile") } : {}),
+    ...(wants("archs") ? { archs: rows("architecture") } : {}),
+    ...(kind === "plugins" || (wants("plugins") && others.length > 0) ? { plugins: others } : {}),
     ...(wants("ops") ? { ops: OPS.map(({ usage, summary }) => ({ name: usage, summary })) } : {}),
     ...(broken.length > 0 ? { broken } : {}),
   };
@@ -66,6 +67,7 @@ function show(found: Listing, context: Context): void {
   const blocks = KINDS.flatMap((kind) => {
     const rows = found[kind];
     if (rows === undefined) return [];
+    if (rows.length === 0) return [`${colors.bold(TITLES[kind])}\n  none`];
     const body = rows.map(({ name, summary, origin }) => [colors.cyan(name), summary, colors.dim(origin ?? "")]);
     return [`${colors.bold(TITLES[kind])}\n${table(body)}`];
   });
@@ -77,10 +79,16 @@ function show(found: Listing, context: Context): void {
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
   command
     .addArgument(new Argument("[what]", "what to list; without it all but ops").choices(KINDS))
+    .option(
+      "--plugin <name>",
+      "a package or file to list as well; may be given again",
+      (value: string, before: readonly string[]) => [...before, value],
+      [] as readonly string[],
+    )
     .option("--json", "print JSON")
     .addHelpText("after", "\nExamples:\n  mmun list drivers\n  mmun list kernels --json\n  mmun list ops")
-    .action(async (what: Kind | undefined, { json = false }: { readonly json?: boolean }) => {
-      const found = await listing(what);
+    .action(async (what: Kind | undefined, { json = false, plugin }: Options) => {
+      const found = await listing(what, plugin);
       if (json) context.print(JSON.stringify(found, undefined, 2));
       else show(found, context);
       done(EXIT_OK);

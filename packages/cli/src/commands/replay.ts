@@ -6,13 +6,14 @@ import { SingleBar, Presets } from "cli-progress";
 import type { Context } from "../context.js";
 import { EXIT_OK, EXIT_USAGE, UsageError } from "../errors.js";
 import { complain, driversThrew } from "../output/complain.js";
-import { resolveDriver, shippedRegistry } from "../registry.js";
+import { addPlugins, resolveDriver, shippedRegistry } from "../registry.js";
 import { parseDriver } from "../run-scripts.js";
 
 interface ReplayCommandOptions {
   readonly kernel?: string;
   readonly arch?: string;
   readonly driver: readonly string[];
+  readonly plugin: readonly string[];
   readonly policy: "follow" | "idle";
   readonly upgradeEvent: boolean;
   readonly instructions?: boolean;
@@ -35,6 +36,12 @@ export function configure(command: Command, context: Context, done: (exitCode: n
       (value: string, before: readonly string[]) => [...before, value],
       [] as readonly string[],
     )
+    .option(
+      "--plugin <name>",
+      "a package or file with trace readers, kernels, …; may be given again",
+      (value: string, before: readonly string[]) => [...before, value],
+      [] as readonly string[],
+    )
     .addOption(
       new Option("--policy <policy>", "what the devices do: use every page the program faults in, or only listen")
         .choices(["follow", "idle"])
@@ -51,6 +58,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
       const file = traceFile(trace);
       const bar = progressOf(file, context, options.json === true);
       const registry = await shippedRegistry();
+      await addPlugins(registry, options.plugin, process.cwd());
       const drivers: ReplayDrivers[number][] = [];
       for (const text of options.driver) {
         const { device, driver, options: settings } = parseDriver(text);

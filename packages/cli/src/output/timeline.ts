@@ -108,7 +108,7 @@ function plural(n: number, one: string): string {
 /** A script's run as a table, one row an op, and what it comes to. */
 export function renderScript(run: ScriptRun, context: Context, pages: boolean): string {
   const { colors } = context;
-  const { script, kernel, arch, records, devices, broken, errors } = run;
+  const { script, kernel, arch, records, devices, breaches, broken, errors, violations } = run;
   const rows = records.map((record, at) => {
     const happened = record.happened ?? [];
     const columns = [
@@ -147,6 +147,7 @@ export function renderScript(run: ScriptRun, context: Context, pages: boolean): 
       ];
       return `  ${colors.cyan(name)} ${driver} ${colors.dim(`(${origin})`)} ${upgrade}s upgrades: ${spent.join(", ")}`;
     }),
+    ...[...violations, ...breaches].map((finding) => `  ${colors.yellow(finding)}`),
     ...errors.map((error) => `  ${colors.red(error)}`),
     colors.dim(
       `  ${plural(records.length, "op")}, ${plural(count(records, "F") + count(records, "FK"), "fault")}, ${plural(count(records, "N"), "range notification")}, ${plural(count(records, "T"), "CPU TLB flush").replace("flushs", "flushes")}`,
