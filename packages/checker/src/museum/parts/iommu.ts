@@ -33,6 +33,8 @@ export interface IommuRules {
   readonly hitPolicy?: HitPolicy;
   /** Entries of the IOTLB. @defaultValue 4 */
   readonly ways?: number;
+  /** What an entry for a huge page holds: all of it, or the base page that was asked for. @defaultValue `whole` */
+  readonly blocks?: "whole" | "splintered";
   /** Hears the CPUs' broadcast TLB maintenance, which takes effect at once. @defaultValue false */
   readonly snoops?: boolean;
   /** Drops a range page by page, each in a step of its own; told in the last how many there were. */
@@ -78,6 +80,7 @@ export function iommu({
   drops,
   hitPolicy = "fault-from-tlb",
   ways = 4,
+  blocks = "whole",
   gate,
   snoops = false,
   onePageAtATime,
@@ -95,7 +98,7 @@ export function iommu({
     },
     create(context) {
       const { faults, notifications, walker } = context;
-      const tlb = iotlb(context, { sets: 1, ways, hitPolicy });
+      const tlb = iotlb(context, { sets: 1, ways, hitPolicy, blocks });
       const stage = tlb.stage(() => TAG, walker);
       const gated = gate?.(context);
       if (snoops)
