@@ -4,11 +4,11 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD } from "../page.js";
 import { thpVmaSuitable, vmaThpDisabled } from "../huge/thp-eligible.js";
-import { VM_HUGEPAGE, VM_RAND_READ, VM_UFFD_MINOR } from "../vma.js";
+import { VM_EXEC, VM_HUGEPAGE, VM_RAND_READ, VM_UFFD_MINOR } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
 import { mayDropLock } from "./file-write-notify.js";
-import { filemapGet, readAhead, readAround, shmemGetPage } from "./page-cache.js";
+import { filemapGet, readAhead, type ReadAround, readAround, shmemGetPage } from "./page-cache.js";
 import { handleUserfault, userfaultfdMissing } from "./userfault.js";
 import {
   VM_FAULT_HWPOISON,
@@ -42,14 +42,14 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
       major = VM_FAULT_MAJOR;
       const inode = yield step("file->f_mapping", () => k.files.inode(k.vmas.file(vmf.vma)));
       const pgoff = yield step("vmf->pgoff", () => k.vmas.linearIndex(vmf.vma, vmf.vpn));
-      const single = vmf.has(VM_RAND_READ);
+      const how = yield* readHow(k, vmf);
       if (!mayDropLock(vmf)) {
-        yield* readAround(k, inode, pgoff, single);
+        yield* readAround(k, inode, pgoff, how);
         continue;
       }
       // Reading takes long: the lock is given up, and the access starts over with the page in the cache.
       yield* releaseFaultLock(k, vmf);
-      yield* readAround(k, inode, pgoff, single);
+      yield* readAround(k, inode, pgoff, how);
       return VM_FAULT_MAJOR | VM_FAULT_RETRY;
     }
     const page = found;
@@ -75,6 +75,13 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
     });
     return VM_FAULT_HWPOISON;
   }
+}
+
+/** Code is read from the fault on and never beyond its mapping since v6.17, since it jumps about. */
+function* readHow(k: Kernel, vmf: VmFault): Path<ReadAround> {
+  if (vmf.has(VM_RAND_READ)) return "single";
+  if (!vmf.has(VM_EXEC) || !since(k.profile, 6, 17)) return "around";
+  return { until: yield step("vma_pages", () => k.vmas.linearIndex(vmf.vma, k.vmas.end(vmf.vma))) };
 }
 
 /** do_async_mmap_readahead(): a marked page starts the next batch, with the lock dropped if it may be. VM_FAULT_RETRY then. */

@@ -27,14 +27,19 @@ export function readPage(k: Kernel, inode: number, index: number): void {
   filemapAdd(k, inode, index, pfn);
 }
 
-/**
- * do_sync_mmap_readahead(): reads the page and, unless `single`, those around it, and marks where the next batch begins. May
- * sleep.
- */
-export function* readAround(k: Kernel, inode: number, index: number, single: boolean): Path {
+/** How much do_sync_mmap_readahead() reads: one page, the pages around it, or those from it on to page `until` of the file. */
+export type ReadAround = "single" | "around" | { readonly until: number };
+
+/** do_sync_mmap_readahead(): reads the page and what `how` says, and marks where the next batch begins. May sleep. */
+export function* readAround(k: Kernel, inode: number, index: number, how: ReadAround): Path {
   const { readAheadPages } = k.config;
   yield mightSleep("page_cache_ra_order");
   yield step("page_cache_ra_order", () => {
+    if (typeof how === "object") {
+      readBatch(k, inode, index, Math.min(readAheadPages, how.until - index), 0);
+      return 0;
+    }
+    const single = how === "single";
     const from = single ? index : Math.max(0, index - readAheadPages / 2);
     readBatch(k, inode, from, single ? 1 : readAheadPages, single ? 0 : Math.floor(readAheadPages / 4));
     return 0;

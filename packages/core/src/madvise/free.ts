@@ -26,6 +26,7 @@ import {
   ptePresent,
   pteSpecial,
   pteTable,
+  pteUffdWp,
   pteYoung,
   SWP_HWPOISON,
   SWP_MARKER_POISONED,
@@ -239,7 +240,8 @@ function wholeFolioMapped(k: Kernel, base: Ptep, vpn: number, start: number, end
   if (first + pages > end || first < start) return false;
   for (let i = 0; i < pages; i++) {
     const pte = k.tables.get(base + first + i);
-    if (!ptePresent(pte) || ptePfn(pte) !== head + i) return false;
+    if (!ptePresent(pte) || ptePfn(pte) !== head + i || pteUffdWp(pte) !== pteUffdWp(k.tables.get(base + vpn)))
+      return false;
   }
   return true;
 }

@@ -24,6 +24,7 @@ import { contpteTryUnfold } from "../tlb/contpte.js";
 import { flushTlbRange } from "../tlb/flush.js";
 import { pmdpInvalidateAd, ptepModifyProtStart, setPteAt } from "../tlb/ptep.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
+import { uffdWpRange } from "../userfaultfd/write-protect.js";
 import { VM_HUGETLB, VM_PFNMAP, VM_UFFD_WP } from "../vma.js";
 
 /**
@@ -90,7 +91,8 @@ function* walkBlocks(k: Kernel, t: Thread, vma: number, start: number, end: numb
   const hugetlb = yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0));
   for (let at = start; at < end;) {
     const from = at;
-    at = yield step("walk_pmd_range", () => nextPopulatedBlock(k, t.mm, from, end));
+    at = Math.min(end, yield step("walk_pmd_range", () => nextPopulatedBlock(k, t.mm, from, end)));
+    if (hugetlb === 0) yield* protectHole(k, t, vma, from, at, regions);
     if (at >= end) return;
     const here = at;
     const next = Math.min(end, at - (at % span) + span);
@@ -112,6 +114,17 @@ function* walkBlocks(k: Kernel, t: Thread, vma: number, start: number, end: numb
       }
     }
     yield* protectTable(k, t, at, next, regions);
+    at = next;
+  }
+}
+
+/** pagemap_scan_pte_hole(): where there is no page table, all counts as written; each block gets a table of markers, under a range of its own. */
+function* protectHole(k: Kernel, t: Thread, vma: number, start: number, end: number, regions: Regions): Path {
+  const span = k.tables.hugePages;
+  for (let at = start; at < end;) {
+    const next = Math.min(end, at - (at % span) + span);
+    regions.add(at, next);
+    yield* uffdWpRange(k, t, vma, at, next, true);
     at = next;
   }
 }

@@ -72,7 +72,7 @@ export function* changeRun(
     const after = yield step("can_change_pte_writable", () => changedEntry(k, before + first * ONE_PAGE, change));
     yield* setPtes(k, cpu, mm, vpn + first, ptep + first, after, length);
     if (k.profile.mprotectGathers && pteNeedsFlush(k, before + first * ONE_PAGE, after))
-      tlb.changePage(vpn + first, length);
+      tlb.changePages(vpn + first, length);
     i += length;
   }
 }

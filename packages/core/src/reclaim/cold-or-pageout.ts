@@ -8,7 +8,17 @@ import { since } from "../kernel-profile.js";
 import { folioIsolateLru, putback } from "../migrate/migrate-pages.js";
 import { PG_ACTIVE, PG_LRU, PG_REFERENCED, PG_UNEVICTABLE } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
-import { type Pte, pteHugeLeaf, pteMkold, pteNone, ptePfn, ptePresent, pteSpecial, pteYoung } from "../pte.js";
+import {
+  type Pte,
+  pteHugeLeaf,
+  pteMkold,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteUffdWp,
+  pteYoung,
+} from "../pte.js";
 import { folioMapcount } from "../rmap/try-to-unmap.js";
 import { contpteTryFold, contpteTryUnfold } from "../tlb/contpte.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
@@ -209,7 +219,7 @@ function coveredPages(k: Kernel, ptep: Ptep, vpn: number, end: number): number {
     return 0;
   for (let i = 0; i < pages; i++) {
     const pte = k.tables.get(ptep + i);
-    if (!ptePresent(pte) || ptePfn(pte) !== pfn + i) return 0;
+    if (!ptePresent(pte) || ptePfn(pte) !== pfn + i || pteUffdWp(pte) !== pteUffdWp(k.tables.get(ptep))) return 0;
   }
   return pages;
 }

@@ -140,6 +140,8 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
   });
   if (start < 0) return start;
   const vmFlags = yield step("calc_vm_flags", () => encodeFlags(requestedFlags(k, t.mm, prot, flags, pages, file)));
+  // hugetlb memory is a file's, and files do not grow downwards.
+  if (hugetlb && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   if (vmFlags < 0) return vmFlags;
   const wanted = decodeFlags(vmFlags);
   return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, offset / PAGE_SIZE, hugetlb));

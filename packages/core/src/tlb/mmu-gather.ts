@@ -50,6 +50,11 @@ export class MmuGather {
     this.#widen(vpn, spanPages, this.#levelOfSpan(spanPages));
   }
 
+  /** tlb_flush_pte_range(): a run of last-level entries was changed in place. */
+  changePages(vpn: number, pages: number): void {
+    this.#widen(vpn, pages, 0);
+  }
+
   /** tlb_flush_pte_range(), tlb_flush_pmd_range(): an entry of `spanPages` pages was changed in place. */
   changePage(vpn: number, spanPages = 1): void {
     this.#widen(vpn, spanPages, this.#levelOfSpan(spanPages));

@@ -52,15 +52,17 @@ function* move(k: Kernel, t: Thread, destination: number, source: number, length
 }
 
 function* movePages(k: Kernel, t: Thread, dst: number, src: number, pages: number): Path<number> {
+  // uffd_move_lock(): the destination is locked with its anon_vma in place before anybody asks whether the move is legal.
+  yield step("find_vma_and_prepare_anon", () => {
+    const vma = k.vmas.lookup(k.mms.vmaList(t.mm), dst);
+    if (vma !== 0 && !k.vmas.has(vma, VM_SHARED)) anonVmaPrepare(k, vma);
+    return 0;
+  });
   const error = yield step("validate_move_areas", () => validate(k, t.mm, dst, src, pages));
   if (error !== 0) return error;
   const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
   const from = yield step("find_vma", () => k.vmas.lookup(list, src));
   const to = yield step("find_vma", () => k.vmas.lookup(list, dst));
-  yield step("anon_vma_prepare", () => {
-    anonVmaPrepare(k, to);
-    return 0;
-  });
   const span = k.tables.hugePages;
   for (let done = 0; done < pages;) {
     const at = done;

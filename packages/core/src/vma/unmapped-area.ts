@@ -42,7 +42,8 @@ export function getUnmappedArea(k: Kernel, mm: number, wish: AddressWish): numbe
     if (start < k.config.mmapMinPage && !k.config.privileged) return -EPERM;
     return wish.noReplace && k.vmas.findIntersection(list, start, start + pages) !== 0 ? -EEXIST : start;
   }
-  const hint = Math.ceil(Math.ceil(wish.address / PAGE_SIZE) / wish.align) * wish.align;
+  // round_hint_to_min() cuts the offset in the page off.
+  const hint = Math.ceil(Math.floor(wish.address / PAGE_SIZE) / wish.align) * wish.align;
   if (hint >= lowest(k) && hint <= limit - pages) {
     const next = k.vmas.find(list, hint);
     if (next === 0 || hint + pages <= startWithGap(k, next)) return hint;
