@@ -5,8 +5,31 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+/*
+ * fork() copies the note that flushes were put off for the keeper's address space (mm->tlb_flush_batched), and the first walk that changes entries makes up for them.
+ * Here it does so before the first op.
+ */
+static void settle_flushes(void) {
+    char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) fail("mmap");
+    *page = 1;
+    if (mprotect(page, PAGE, PROT_READ) != 0) fail("mprotect");
+    munmap(page, PAGE);
+}
+
+/*
+ * Folios that madvise() has marked wait in a batch of this CPU, which holds a reference to each; whether a write copies or reuses a page hangs on that. mlock()
+ * empties the batches of the CPU it runs on.
+ */
+static void drain_batches(void) {
+    static char *page;
+    if (page == NULL) page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || mlock(page, PAGE) != 0 || munlock(page, PAGE) != 0) fail("mlock");
+}
 
 static void set_up(const struct trace *trace, int cpu) {
     cpu_set_t cpus;
@@ -16,6 +39,7 @@ static void set_up(const struct trace *trace, int cpu) {
     if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) fail("sched_setaffinity");
     hot.marker = trace->marker;
     catch_signals();
+    settle_flushes();
     snapshot_open();
     if (pipe(ends) != 0) fail("pipe");
     file_keep(":pipe-out", ends[0]);
@@ -48,6 +72,7 @@ void script_run(const struct script *script, const struct trace *trace, int cpu)
         say("}\n");
         say_now();
         op_clean_up();
+        drain_batches();
     }
     children_end();
     mark_begin();

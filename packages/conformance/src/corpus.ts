@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import type { KernelConfig } from "@mmu-notifier/core";
 import { CorpusError } from "./errors.js";
 import type { EventRecord, OpRecord } from "@mmu-notifier/script";
 import type { WriteRun } from "./mmrun/write-bits.js";
@@ -17,6 +18,8 @@ export interface MmrunCase {
   readonly name: string;
   /** Pages that the recording looked at. */
   readonly arena: number;
+  /** How the machine was set, where the header says so. */
+  readonly machine?: Partial<KernelConfig>;
   readonly records: readonly OpRecord[];
   readonly exit: MmrunExit | undefined;
 }
@@ -83,7 +86,14 @@ export async function* readCorpus(file: string): AsyncGenerator<CorpusCase> {
 
 /** A case whose records are still coming. */
 type Growing =
-  | { dialect: "mmrun"; name: string; arena: number; records: OpRecord[]; exit: MmrunExit | undefined }
+  | {
+      dialect: "mmrun";
+      name: string;
+      arena: number;
+      machine?: Partial<KernelConfig>;
+      records: OpRecord[];
+      exit: MmrunExit | undefined;
+    }
   | { dialect: "qemu"; name: string; records: QemuRecord[] }
   | { dialect: "write-bits"; name: string; arena: number; records: ProbeRecord[] };
 
@@ -101,7 +111,15 @@ class CaseBuilder {
     if ("w" in record && typeof record["script"] === "string") return this.#probe(line, record, record["script"]);
     if (typeof record["script"] === "string") {
       const arena = numberOf(this.#file, line, record, "arena");
-      return this.#start({ dialect: "mmrun", name: record["script"], arena, records: [], exit: undefined });
+      const machine = record["config"] as Partial<KernelConfig> | undefined;
+      return this.#start({
+        dialect: "mmrun",
+        name: record["script"],
+        arena,
+        records: [],
+        exit: undefined,
+        ...(machine === undefined ? {} : { machine }),
+      });
     }
     if (typeof record["case"] === "string") return this.#qemu(line, record, record["case"]);
     if (this.#case?.dialect !== "mmrun") {

@@ -138,18 +138,20 @@ async function run(files: readonly string[], flags: OracleFlags, context: Contex
   const sets = flags.fuzz === undefined ? files.map((file) => scriptsOf(file, flags)) : [fuzzed(flags)];
   return interruptible(async (signal) => {
     const summaries: object[] = [];
-    const found: Verdict[] = [];
+    const lines: string[] = [];
     let equal = true;
     for (const [index, set] of sets.entries()) {
       const { report, finds } = await compare(set, flags, context, signal);
       equal &&= report.equal === report.ops;
-      found.push(...finds);
+      lines.push(...finds.flatMap((find) => corpusLines(find, report)));
       summaries.push(summarizeOracle(set.name, report));
       if (flags.json === true) continue;
-      const texts = [renderOracle(set.name, report, context), ...finds.map((find) => renderFind(find, context))];
+      const texts = [
+        renderOracle(set.name, report, context),
+        ...finds.map((find) => renderFind(find, report, context)),
+      ];
       context.print(`${index === 0 ? "" : "\n"}${texts.join("\n\n")}`);
     }
-    const lines = found.flatMap(corpusLines);
     if (flags.out !== undefined) writeFileSync(flags.out, lines.map((line) => `${line}\n`).join(""));
     if (flags.json === true)
       context.print(JSON.stringify({ sets: summaries, finds: lines.map((line) => JSON.parse(line) as object) }));

@@ -1,4 +1,4 @@
-import type { OracleReport, Verdict } from "@mmu-notifier/conformance";
+import type { OracleMachine, OracleReport, Verdict } from "@mmu-notifier/conformance";
 import type { Context } from "../context.js";
 import { renderDivergence, renderSet } from "./conformance.js";
 
@@ -16,13 +16,15 @@ export function summarizeOracle(name: string, report: OracleReport): object {
 }
 
 /** A shrunk script with what this kernel did: lines of a corpus that `mmun conform` reads. */
-export function corpusLines({ run }: Verdict): readonly string[] {
+export function corpusLines({ run }: Verdict, { config }: OracleMachine): readonly string[] {
   const { name, arena, records, exit } = run;
-  return [{ script: name, arena }, ...records, exit].map((line) => JSON.stringify(line));
+  return [{ script: name, arena, config }, ...records, exit].map((line) => JSON.stringify(line));
 }
 
 /** A shrunk script as a script file, the difference, and the records that make it a test. */
-export function renderFind({ script, run, divergences: [first] }: Verdict, context: Context): string {
+export function renderFind(verdict: Verdict, machine: OracleMachine, context: Context): string {
+  const { script, divergences } = verdict;
+  const [first] = divergences;
   const { colors } = context;
   const ops = script.statements.map(({ text }) => text);
   return [
@@ -30,6 +32,6 @@ export function renderFind({ script, run, divergences: [first] }: Verdict, conte
     ...[`== ${script.name} arena ${script.arena}`, ...ops].map((line) => `    ${line}`),
     ...(first === undefined ? [] : [renderDivergence(first, context)]),
     colors.bold("  What this kernel did:"),
-    ...corpusLines({ script, run, ops: 0, divergences: [] }).map((line) => `    ${line}`),
+    ...corpusLines(verdict, machine).map((line) => `    ${line}`),
   ].join("\n");
 }

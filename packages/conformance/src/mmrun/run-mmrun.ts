@@ -9,9 +9,13 @@ import { MmrunComparison } from "./compare-mmrun.js";
 const MMRUN_MACHINE: Partial<KernelConfig> = { thp: "madvise", hugetlbPages: 64, nodes: 1, softDirty: false };
 
 /** A session on the model of the machine that the records come from. */
-export function mmrunSession(script: Script, { hosts, ...context }: CaseContext): ScriptSession {
-  const options = mmrunOptions(context);
-  return new ScriptSession(script, options, hosts.of("mmrun", options));
+export function mmrunSession(
+  script: Script,
+  { hosts, ...context }: CaseContext,
+  machine: Partial<KernelConfig> = {},
+): ScriptSession {
+  const options = mmrunOptions({ ...context, config: { ...machine, ...context.config } });
+  return new ScriptSession(script, options, hosts.of(`mmrun ${JSON.stringify(machine)}`, options));
 }
 
 function mmrunOptions({ kernel, arch, config, registry, detail }: Omit<CaseContext, "hosts">): SessionOptions {
@@ -25,10 +29,10 @@ function mmrunOptions({ kernel, arch, config, registry, detail }: Omit<CaseConte
 }
 
 /** Runs one recorded script and compares operation by operation: one outcome each. */
-export function* runMmrun({ name, arena, records }: MmrunCase, context: CaseContext): Generator<Outcome> {
+export function* runMmrun({ name, arena, records, machine }: MmrunCase, context: CaseContext): Generator<Outcome> {
   const ops = records.map(({ op }) => op);
   const [script] = parseScripts([`== ${name} arena ${arena}`, ...ops, ""].join("\n"), { file: name });
-  const session = mmrunSession(script!, context);
+  const session = mmrunSession(script!, context, machine);
   const comparison = new MmrunComparison(arena, context.counts, context.leftOut);
   let error: string | undefined;
   try {

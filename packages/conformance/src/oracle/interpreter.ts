@@ -46,6 +46,9 @@ interface Waiting {
   failure: Failure | undefined;
 }
 
+/** What the keeper says of a script that it killed: an op that does not end is something that a kernel does. */
+const TIMED_OUT = -14;
+
 /** A script that makes the kernel compact memory does so every time. */
 const MORE_TRIES = 3;
 
@@ -105,9 +108,9 @@ export class Interpreter {
   }
 
   /**
-   * Runs a script on the kernel.
+   * Runs a script on the kernel. One that takes too long has fewer records than operations.
    *
-   * @throws OracleError ORACLE_INTERPRETER when it cannot, or takes too long
+   * @throws OracleError ORACLE_INTERPRETER when it cannot
    */
   run(encoded: EncodedScript): Promise<KernelRun> {
     if (this.#closing) return Promise.reject(interrupted());
@@ -154,13 +157,12 @@ export class Interpreter {
     const { script } = encoded;
     if (this.#closing) reject(interrupted());
     else if (said !== undefined) reject(failure(said, this.#options, script.name));
-    else if (records.length < script.statements.length) {
+    else if (records.length < script.statements.length && exit.exit !== TIMED_OUT) {
       const at = script.statements[records.length]!;
-      const how = exit.exit === -14 ? `took longer than ${this.#options.seconds} s` : `ended with ${exit.exit}`;
       reject(
         new OracleError(
           "ORACLE_INTERPRETER",
-          `${script.file}:${at.position.line}: the process of script ${script.name} ${how} at ${JSON.stringify(at.text)}`,
+          `${script.file}:${at.position.line}: the process of script ${script.name} ended with ${exit.exit} at ${JSON.stringify(at.text)}`,
           { script: script.name, op: at.text },
         ),
       );

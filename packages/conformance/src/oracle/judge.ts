@@ -48,6 +48,12 @@ export class Judge {
         "faults that a hypervisor reports again on pieces of a huge entry that is writable by then",
         run.repeated,
       );
+    const ended = run.records.length === script.statements.length;
+    if (!ended)
+      leftOut.add(
+        "operations that did not end on the kernel, and those behind them",
+        script.statements.length - run.records.length,
+      );
     const unstable = run.records.length - stable;
     if (unstable > 0)
       leftOut.add("operations from the first on that the kernel did not do in the same way again", unstable);
@@ -72,8 +78,9 @@ export class Judge {
 /** Operations before the first in which two runs of the kernel differ, by the same rules as a comparison with the model. */
 function stableOps(a: KernelRun, b: KernelRun): number {
   const comparison = new MmrunComparison(a.arena, new FieldCounts(), new LeftOut());
-  const differs = a.records.findIndex((record, i) => comparison.compare(record, b.records[i]!).length > 0);
-  return differs < 0 ? a.records.length : differs;
+  const both = Math.min(a.records.length, b.records.length);
+  for (let i = 0; i < both; i++) if (comparison.compare(a.records[i]!, b.records[i]!).length > 0) return i;
+  return both;
 }
 
 /** Operations before the first whose trace events the kernel dropped. */

@@ -31,7 +31,7 @@ export interface OracleOptions {
   /**
    * Seconds after which a script's process is killed.
    *
-   * @defaultValue 30
+   * @defaultValue 10
    */
   readonly seconds?: number;
   /** Ends the work early; the machine is put back as it was. */
@@ -116,7 +116,7 @@ export class Oracle {
     const interpreter = await Interpreter.start({
       binary: await buildInterpreter(),
       cpu: cpus().length - 1,
-      seconds: options.seconds ?? 30,
+      seconds: options.seconds ?? 10,
       folder,
       ...suppliesFor(scripts),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
