@@ -27,7 +27,7 @@ export interface KernelConfig {
   readonly memlockLimit: number;
   /** The task has CAP_IPC_LOCK, CAP_SYS_ADMIN (root). */
   readonly privileged: boolean;
-  /** Largest folio that the disk file system puts into its cache, as an order. */
+  /** Largest folio that the disk file system puts into its cache, as an order. Orders between 0 and a huge page's count as 0. */
   readonly diskFolioOrder: number;
   /** Entries of each CPU's TLB; 0 walks on every access. */
   readonly cpuTlbEntries: number;

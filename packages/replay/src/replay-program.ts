@@ -3,6 +3,7 @@ import { sourceName, type TraceSource } from "./read/chunks.js";
 import { readProgramTrace } from "./read/program-trace.js";
 import type { ReplayOptions } from "./options.js";
 import type { Agreement } from "./program/agreement.js";
+import { FolioProbe } from "./program/folio-probe.js";
 import { ProgramReplay } from "./program/program-replay.js";
 import { ReplayDevices } from "./program/replay-devices.js";
 import { sum } from "./program/replayed-process.js";
@@ -19,10 +20,17 @@ const NONE: Agreement = { matched: 0, missing: 0, extra: 0 };
  * @throws TraceError, MachineError for unknown names
  * @public
  */
-export async function replayProgram(source: TraceSource, options: ReplayOptions = {}): Promise<ProgramReport> {
+export async function replayProgram(source: TraceSource, given: ReplayOptions = {}): Promise<ProgramReport> {
+  const options = { ...given, config: { diskFolioOrder: await folioOrder(source), ...given.config } };
   const report = await replayOn(profileOf(options), source, options);
   if (options.upgradeEvent === false || report.devices.length === 0) return report;
   return { ...report, upgradeEvent: await compareUpgrades(report, source, options) };
+}
+
+async function folioOrder(source: TraceSource): Promise<number> {
+  const probe = new FolioProbe();
+  for await (const batch of readProgramTrace(source)) for (const record of batch) probe.next(record);
+  return probe.order;
 }
 
 async function compareUpgrades(

@@ -132,6 +132,29 @@ test("a refused mmap of huge pages is undone where the kernel's search had put i
   expect(report.agreement).toEqual({ matched: 2, missing: 0, extra: 0 });
 });
 
+test.each([
+  [
+    "one entry maps the block: it is split for a write",
+    [],
+    ["6 7 7 N 7f0000400000 7f0000600000"],
+    { matched: 1, missing: 0, extra: 0 },
+  ],
+  ["a second page is missing: base pages", ["5 7 7 F 7f0000580000 4"], [], { matched: 0, missing: 0, extra: 0 }],
+])("files in folios of 2 MiB are told from the faults: %s", async (_name, fault, notified, agreement) => {
+  const report = await program(
+    lines(
+      "2 7 7 S mmap 0 0x400000 3 0x1 3 0",
+      "2 7 7 R mmap 0x7f0000400000",
+      "3 7 7 F 7f0000412000 4",
+      ...fault,
+      "6 7 7 F 7f0000500000 7",
+      ...notified,
+    ),
+  );
+
+  expect(report.agreement).toEqual(agreement);
+});
+
 test("calls that the model does not know, and faults outside all mappings, are counted", async () => {
   const report = await program(
     lines("2 7 7 S mlock 0x10000 0x1000", "2 7 7 R mlock 0x0", "3 7 7 F 90000 6", "4 7 7 F 20000 4", "5 7 7 F 20000 7"),

@@ -22,6 +22,7 @@ export function filemapAdd(k: Kernel, inode: number, index: number, pfn: number)
 /** Reads page `index` of a disk file into the cache if it is not there. Inside a step. */
 export function readPage(k: Kernel, inode: number, index: number): void {
   if (index >= k.files.size(inode) || filemapGet(k, inode, index) !== 0) return;
+  if (k.config.diskFolioOrder >= hugeOrder(k) && readHugeFolio(k, inode, index)) return;
   const pfn = k.pages.alloc();
   k.pages.setContent(pfn, k.files.stored(inode, index));
   filemapAdd(k, inode, index, pfn);
@@ -91,7 +92,17 @@ export function shmemGetPage(k: Kernel, inode: number, index: number, huge = fal
   return pfn;
 }
 
-/** shmem_alloc_and_add_folio() of a huge folio; false when something of its block is cached already. */
+/** A folio as large as a huge page, of a file system with large folios; false where the file has no room for one. */
+function readHugeFolio(k: Kernel, inode: number, index: number): boolean {
+  const pages = k.tables.hugePages;
+  const first = index - (index % pages);
+  if (first + pages > k.files.size(inode) || !addHugePage(k, inode, index)) return false;
+  const head = filemapGet(k, inode, first);
+  for (let i = 0; i < pages; i++) k.pages.setContent(head + i, k.files.stored(inode, first + i));
+  return true;
+}
+
+/** A huge folio for the block of page `index`; false when something of the block is cached already. */
 function addHugePage(k: Kernel, inode: number, index: number): boolean {
   const pages = k.tables.hugePages;
   const first = index - (index % pages);
