@@ -212,7 +212,8 @@ export class ScriptSession implements Cast {
     }
     this.#subscriptions.push(
       this.machine.timeline.subscribe((event) => {
-        if (event.source === "driver-error") this.#recorder.driverError(event.error.message);
+        if (event.source === "driver-error" && event.error.code === "DRIVER_THREW")
+          this.#recorder.driverError(event.error.message);
       }),
     );
   }
