@@ -1,5 +1,6 @@
 // What npm run bench measures.
 import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { checker } from "./checker.mjs";
@@ -137,4 +138,31 @@ const notify = {
   },
 };
 
-export const suites = [tlb, notify, checker];
+const corpora = fileURLToPath(new URL("../../packages/conformance/corpus/", import.meta.url));
+const passes = fileURLToPath(new URL("../../packages/conformance/bench/conform.mjs", import.meta.url));
+
+const conformance = {
+  name: "conformance",
+  prepare() {
+    const sets = readdirSync(corpora).filter((name) => name.endsWith(".jsonl.gz") && !name.endsWith(".W.jsonl.gz"));
+    const group = (title, files, goal) => ({
+      title: `Recorded operations on the model, every field compared: ${title}`,
+      unit: "operations/s",
+      variants: [{ name: "conform()", command: [node, passes, ...files.map((name) => join(corpora, name))] }],
+      ratios: (rates) => [{ what: "operations a CPU second", value: rates.get("conform()"), ...goal }],
+    });
+    const inQemu = (name) => /^(x86|arm64)/.test(name);
+    return {
+      groups: [
+        group(
+          "Linux 6.18",
+          sets.filter((name) => !inQemu(name)),
+          atLeast(20_000),
+        ),
+        group("kernels in QEMU", sets.filter(inQemu), context),
+      ],
+    };
+  },
+};
+
+export const suites = [tlb, notify, checker, conformance];

@@ -125,6 +125,12 @@ export class Pages {
     return (this.segment.i32[at]! & PG_TAIL) !== 0 ? this.segment.i32[at + HEAD]! : pfn;
   }
 
+  /** True for a page of the folio that begins at `head`, other than its first. */
+  isTailOf(pfn: number, head: number): boolean {
+    const at = pfn * STRIDE;
+    return (this.segment.i32[at]! & PG_TAIL) !== 0 && this.segment.i32[at + HEAD] === head;
+  }
+
   /** folio_order(). */
   order(pfn: number): number {
     const head = this.head(pfn);

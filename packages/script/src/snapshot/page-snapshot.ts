@@ -2,6 +2,7 @@ import {
   isPteMarker,
   isSwapPte,
   type Kernel,
+  PFN_SHIFT,
   PG_ANON,
   PG_DIRTY,
   PG_HEAD,
@@ -39,6 +40,9 @@ const U = 1 << 11;
 const SWAPCACHE = 1 << 12;
 const DIRTY = 1 << 13;
 const LETTERS = ["P", "S", "F", "X", "W", "Y", "G", "H", "Z", "K", "T", "U", "s", "d"];
+
+/** How much higher the entry of the next frame is. */
+const ONE_PAGE = 1 << PFN_SHIFT;
 
 const flagTexts: string[] = [];
 
@@ -80,7 +84,11 @@ export class PageSnapshots {
     view.refresh();
     this.#snapshot++;
     this.#reserve(this.#kernel.pages.segment.used);
+    const { pages } = this.#kernel;
     const runs: PageRun[] = [];
+    let head = 0;
+    let before = 0;
+    let lastFlags = 0;
     let first = -1;
     let flags = 0;
     let id = 0;
@@ -90,13 +98,26 @@ export class PageSnapshots {
       if (pte === 0) {
         if (first >= 0) runs.push([first, at - first, flagText(flags), id, mapcount]);
         first = -1;
+        head = 0;
         continue;
       }
-      const ownFlags = this.#flags(pte, view.level[at]!, view.pfn[at]!);
-      const shown = (ownFlags & P) !== 0 && (ownFlags & Z) === 0;
       const pfn = view.pfn[at]!;
+      const level = view.level[at]!;
+      // The next page of a folio, mapped like the one before: what belongs to the folio was looked up for that.
+      const ownFlags =
+        head !== 0 && pte - before === (level > 0 ? 0 : ONE_PAGE) && pages.isTailOf(pfn, head)
+          ? level > 0
+            ? lastFlags
+            : pages.totalMapcount(pfn) === 1
+              ? lastFlags | X
+              : lastFlags & ~X
+          : this.#flags(pte, level, pfn);
+      const shown = (ownFlags & P) !== 0 && (ownFlags & Z) === 0;
+      head = shown ? pages.head(pfn) : 0;
+      before = pte;
+      lastFlags = ownFlags;
       const ownId = shown ? this.#id(pfn) : 0;
-      const ownMapcount = (ownFlags & P) === 0 ? -1 : shown ? this.#kernel.pages.totalMapcount(pfn) : 0;
+      const ownMapcount = (ownFlags & P) === 0 ? -1 : shown ? pages.totalMapcount(pfn) : 0;
       if (first >= 0 && ownFlags === flags && ownMapcount === mapcount && ownId === (id === 0 ? 0 : id + at - first))
         continue;
       if (first >= 0) runs.push([first, at - first, flagText(flags), id, mapcount]);
