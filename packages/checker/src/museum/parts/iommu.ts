@@ -111,11 +111,15 @@ export function iommu({
       const drop = function* (notification: MmuNotification): Path {
         const range = notification.phase === "release" ? EVERYTHING : pageRange(notification);
         const { start, end } = drops?.(range) ?? range;
-        if (notification.phase === "release")
-          yield step("context entry: off", () => {
+        if (notification.phase === "release") {
+          // Exit and unregister may both call it: the second leaves the work to the first.
+          const before = yield step("context entry: off", () => {
+            const was = released.get(0);
             released.set(0, 1);
-            return 0;
+            return was;
           });
+          if (before !== 0) return;
+        }
         if (onePageAtATime !== undefined)
           for (let page = start; page < end; page++)
             yield step(`iotlb: drop page ${page}`, () => {
