@@ -11,6 +11,7 @@ export {
   mightSleep,
   nonBlockEnd,
   nonBlockStart,
+  onlyWaits,
   type Path,
   preemptDisable,
   preemptEnable,

@@ -100,6 +100,15 @@ export function spinUntil(
   return new Step(label, run, ready);
 }
 
+/**
+ * True for a step of {@link waitFor} or {@link spinUntil} that does nothing but wait: it takes nothing that others might lack.
+ *
+ * @public
+ */
+export function onlyWaits({ ready, run }: Step): boolean {
+  return ready !== undefined && run === nothing;
+}
+
 /** A free choice between `count` alternatives: a checker tries all, the straight runner takes the first. */
 export function choose(label: string, count: number): Step {
   return new Step(label, nothing, undefined, undefined, count);

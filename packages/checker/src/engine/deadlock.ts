@@ -1,9 +1,11 @@
 import type { Lock } from "@mmu-notifier/steps";
 import type { Node } from "./automaton.js";
 import type { Verdict } from "./verdict.js";
+import { wakersOf } from "./wait-graph.js";
 import type { Walker } from "./walker.js";
 
-interface Found {
+/** What a finding is about, and what happens. */
+export interface Found {
   readonly about: string;
   readonly what: string;
 }
@@ -52,8 +54,16 @@ export function lockCycleFrom(walker: Walker, task: number): Found | undefined {
   return { about: wanted(walker.nodeOf(Math.min(...cycle)))!.name, what: waits.join("; ") };
 }
 
-/** What holds everybody up in a state where nobody can move; undefined when only servers wait for work. */
-export function deadlockAt(walker: Walker): (Found & { readonly verdict: Verdict }) | undefined {
+/**
+ * What holds everybody up in state `state`, where nobody can move; undefined when only servers wait for work.
+ *
+ * @param circles what was found before about waits without a lock, by the local states of the tasks.
+ */
+export function deadlockAt(
+  walker: Walker,
+  state: number,
+  circles: Map<string, Found | undefined>,
+): (Found & { readonly verdict: Verdict }) | undefined {
   const stuck = walker.automata.flatMap(({ task }, t) => {
     const node = walker.nodeOf(t);
     const waits = node.step !== undefined && !(task.serves === true && node.log.length === 0);
@@ -68,6 +78,10 @@ export function deadlockAt(walker: Walker): (Found & { readonly verdict: Verdict
   const left = stuck.find((t) => waitsForEver(walker, t));
   if (left !== undefined)
     return { verdict: "DEADLOCK", about: wanted(walker.nodeOf(left))!.name, what: waitOf(walker, left) };
+  const situation = walker.automata.map((_, t) => walker.store.node(t)).join();
+  if (!circles.has(situation)) circles.set(situation, circleOf(walker, stuck, state));
+  const circle = circles.get(situation);
+  if (circle !== undefined) return { verdict: "DEADLOCK", ...circle };
   // Who was stopped by an error keeps others waiting: that is one finding, not two.
   if (walker.automata.some((_, t) => walker.nodeOf(t).fault !== undefined)) return undefined;
   return {
@@ -76,6 +90,47 @@ export function deadlockAt(walker: Walker): (Found & { readonly verdict: Verdict
     about: walker.nodeOf(first).step!.label,
     what: stuck.map((t) => waitOf(walker, t)).join("; "),
   };
+}
+
+/** A cycle of the wait-for graph with waits that are for no lock. */
+function circleOf(walker: Walker, stuck: readonly number[], state: number): Found | undefined {
+  const waitsFor = new Map<number, readonly number[]>();
+  for (const t of stuck) {
+    const lock = wanted(walker.nodeOf(t));
+    waitsFor.set(t, lock === undefined ? wakersOf(walker, t, stuck, state) : holders(walker, lock));
+  }
+  for (const first of stuck) {
+    const way = wayBack(waitsFor, first);
+    if (way === undefined) continue;
+    const about = way.map((t) => wanted(walker.nodeOf(t))?.name).find((name) => name !== undefined);
+    return {
+      about: about ?? walker.nodeOf(first).step!.label,
+      what: way
+        .map((t, at) => {
+          const next = walker.model.tasks[way[(at + 1) % way.length]!]!.name;
+          return wanted(walker.nodeOf(t)) === undefined
+            ? `${waitOf(walker, t)}, which needs ${next}`
+            : waitOf(walker, t);
+        })
+        .join("; "),
+    };
+  }
+  return undefined;
+}
+
+/** The shortest way from a task back to itself. */
+function wayBack(waitsFor: ReadonlyMap<number, readonly number[]>, first: number): number[] | undefined {
+  const ways: number[][] = [[first]];
+  const reached = new Set<number>();
+  for (const way of ways) {
+    for (const next of waitsFor.get(way.at(-1)!) ?? []) {
+      if (next === first) return way;
+      if (reached.has(next)) continue;
+      reached.add(next);
+      ways.push([...way, next]);
+    }
+  }
+  return undefined;
 }
 
 /** True when a task that is over has left the lock that `task` waits for. */

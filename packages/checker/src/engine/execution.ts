@@ -120,10 +120,9 @@ export class Execution {
     );
     const [first] = stuck;
     if (first === undefined) return;
-    const locked = stuck.find(({ pending }) => pending!.effect?.kind === "acquire");
     note({
-      verdict: locked === undefined ? "HANG" : "DEADLOCK",
-      about: (locked ?? first).pending!.label,
+      verdict: stuck.some(({ pending }) => pending!.effect === undefined) ? "HANG" : "DEADLOCK",
+      about: first.pending!.label,
       what: stuck.map(({ task, pending }) => `${task.name} waits for ${pending!.label}`).join("; "),
     });
   }

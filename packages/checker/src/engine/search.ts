@@ -1,6 +1,6 @@
 import type { MmuNotifierError } from "@mmu-notifier/steps";
 import type { Node } from "./automaton.js";
-import { deadlockAt, lockCycleFrom } from "./deadlock.js";
+import { deadlockAt, type Found, lockCycleFrom } from "./deadlock.js";
 import { ampleTask, conflictOf } from "./ample.js";
 import { HiddenStateError, ModelError } from "./errors.js";
 import { withinTime } from "./guard.js";
@@ -46,6 +46,8 @@ export class Search {
   readonly #partialOrder: boolean;
   /** Pairs of local states that were tried in both orders. */
   readonly #compared = new Set<string>();
+  /** Cycles of waits without a lock, by the situation in which everybody is stuck. */
+  readonly #circles = new Map<string, Found | undefined>();
   /** The state that is expanded, and the task whose step runs. */
   #current = 0;
   #running = 0;
@@ -297,7 +299,7 @@ export class Search {
   }
 
   #sightDeadlock(state: number): void {
-    const found = deadlockAt(this.#walker);
+    const found = deadlockAt(this.#walker, state, this.#circles);
     if (found !== undefined) this.#sight({ ...found, state });
   }
 
