@@ -57,7 +57,7 @@ export default defineSecondaryMmu({
         tables,
         walker,
       ),
-      fault: softwareFault(context, faults),
+      fault: softwareFault(context, faults, { through: tables }),
       connection: notifications
         .pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release"))
         .subscribe(answer),

@@ -77,6 +77,7 @@ function create(context: BindingContext<Vtd, VtdOptions>): Binding {
   function* release(): Path {
     yield step("pasid entry: torn down", () => {
       entry.quiesce();
+      prq.setEnabled(false);
       prq.discard();
       return 0;
     });

@@ -78,7 +78,7 @@ function create(context: BindingContext<NestMmu, NestOptions>): Binding {
     translation: chain(erat.stage(pid, walker), nest.tlb.stage(pid, walker), contexts, walker),
     // What changes is heard as tlbie. Only the end of the address space is told by a callback.
     connection: notifications.pipe(phases("release")).subscribe((n) => n.waitUntil(release)),
-    fault: softwareFault(context, faults, { table: walker }),
+    fault: softwareFault(context, faults, { table: walker, through: contexts }),
     *unbind() {
       yield* release();
       yield step("pid: put", () => {

@@ -82,7 +82,7 @@ function walks(context: Context): Binding {
       walker,
     ),
     connection: notifications.pipe(flushes()).subscribe(answering({ invalidate, release })),
-    fault: softwareFault(context, faults, { table: walker }),
+    fault: softwareFault(context, faults, { table: walker, through: tables }),
     unbind: release,
     entries: () => device.tlb.entries(mm.id),
   };

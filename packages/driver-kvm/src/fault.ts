@@ -33,7 +33,7 @@ export class GuestWalk implements TranslationStage {
   }
 
   *translate(request: AccessRequest): Path<TranslationResult> {
-    const { vpn, write } = request;
+    const { held, vpn, write } = request;
     return yield step("guest page walk", () => {
       const gfn = this.#vm.memslots.gfnOf(vpn);
       const leaf = gfn < 0 ? F_TRANSLATION : this.#leaf(gfn);
@@ -42,7 +42,7 @@ export class GuestWalk implements TranslationStage {
         return leaf;
       }
       // EPT violation: the walk is over. What it found is not cached when it refuses the access.
-      request.end();
+      held.end();
       return leaf > 0 ? F_PERMISSION : leaf;
     });
   }

@@ -60,8 +60,9 @@ export function* deviceAccessOnce(
   const result = yield* binding.translation.translate(request);
   if (result === TRANSLATION_KILLED) return ACCESS_RETRY;
   if (result > 0) {
+    const { held } = request;
     return yield step(`device ${access}`, () => {
-      request.end();
+      held.end();
       watch?.(vpn, result, write);
       return use(bound, vpn, result, write, value);
     });

@@ -59,7 +59,13 @@ export {
 export { accessUntilResolved, type ResolvedAccess, type StraightMachine } from "./access-until-resolved.js";
 
 // Hardware blocks: translation
-export { AccessRequest, type NextStage, type Translation, type TranslationStage } from "./hardware/translation.js";
+export {
+  AccessRequest,
+  type HeldRows,
+  type NextStage,
+  type Translation,
+  type TranslationStage,
+} from "./hardware/translation.js";
 export * from "./hardware/translation-result.js";
 export { chain } from "./hardware/chain.js";
 export { Iotlb, iotlb, type IotlbOptions, type Peek } from "./hardware/iotlb.js";

@@ -30,7 +30,7 @@ function setUp(shape: Partial<TlbShape> & { hitPolicy?: HitPolicy } = {}) {
     };
     const request = new AccessRequest(vpn, write, ats);
     const result = bench.scheduler.run(stages.get(asid)!.translate(request, next));
-    if (result > 0 && !ats) request.end();
+    if (result > 0 && !ats) request.held.end();
     return { result, walks };
   };
   return { ...bench, tlb, access };

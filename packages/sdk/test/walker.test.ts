@@ -45,7 +45,7 @@ function setUp(agent = PLAIN, arch = "arm64") {
   const run = (translation: Translation, vpn: number, write = false) => {
     const request = new AccessRequest(vpn, write);
     const result = bench.run(translation.translate(request));
-    if (result > 0) request.end();
+    if (result > 0) request.held.end();
     return result;
   };
   return { bench, k, context, walker, seen, run };

@@ -38,4 +38,8 @@ export interface SuiteOptions<D = never, O extends object = never> {
   readonly skip?: readonly Skip[];
   /** Random scripts a kernel. @defaultValue 40 */
   readonly fuzzRuns?: number;
+  /** Kernels, of `kernels`, on which every interleaving of the checker's scenarios is taken. @defaultValue v6.12 */
+  readonly interleavingKernels?: readonly string[];
+  /** States of a scenario after which the search is cut off. @defaultValue 20,000 */
+  readonly maxStates?: number;
 }

@@ -24,9 +24,8 @@ export class Bench {
     const { driver, options, kernel, arch } = subject;
     const header = `device ${DEVICE} driver ${driver.name}\n== suite arena 1024\n`;
     const [script] = parseScripts(`${header}${lines.join("\n")}\n`, { file: "suite.mm" });
-    const typed = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, asOption(value)]));
     this.session = new ScriptSession(
-      { ...script!, devices: [{ ...script!.devices[0]!, options: typed }] },
+      { ...script!, devices: [{ ...script!.devices[0]!, options: typedOptions(options) }] },
       {
         kernel,
         arch,
@@ -91,7 +90,12 @@ export function onBench<R>(subject: Subject, lines: readonly string[], test: (be
   }
 }
 
-function asOption(value: unknown): DeviceOption {
-  if (Array.isArray(value)) return value.join(",");
-  return value as DeviceOption;
+/** Options as a script's device line has them: a list is its words with commas. */
+export function typedOptions(options: Readonly<Record<string, unknown>>): Record<string, DeviceOption> {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(",") : (value as DeviceOption),
+    ]),
+  );
 }

@@ -7,12 +7,16 @@ import type { Section } from "./section.js";
 import { contract } from "./sections/contract.js";
 import { declarations } from "./sections/declarations.js";
 import { fuzz } from "./sections/fuzz.js";
+import { interleavings } from "./sections/interleavings.js";
 import { teardown } from "./sections/teardown.js";
 import { work } from "./sections/work.js";
 import type { Subject } from "./subject.js";
 
 /** Random scripts on each kernel, unless the options say otherwise. */
 const FUZZ_RUNS = 40;
+/** One kernel that tells of every upgrade. */
+const INTERLEAVED = ["v6.12"];
+const MAX_STATES = 20_000;
 
 /**
  * One test of the suite on one kernel and architecture.
@@ -26,8 +30,8 @@ export interface SuiteCase {
   readonly arch: string;
   /** Why it is left out: the `skip` entry's reason, or why it says nothing about this driver here. */
   readonly leftOut: string | undefined;
-  /** Throws when the driver does not do what is asked. */
-  readonly run: () => void;
+  /** Throws when the driver does not do what is asked; returns why there was nothing to ask, if that only showed now. */
+  readonly run: () => string | undefined;
 }
 
 /**
@@ -40,17 +44,25 @@ export function suiteCases<D, O extends object>(options: SuiteOptions<D, O>): re
   const { driver, skip = [], fuzzRuns = FUZZ_RUNS } = options;
   const kernels = known("kernel", kernelProfiles, options.kernels);
   const archs = known("architecture", architectures, options.archs ?? ["arm64"]);
-  const sections: readonly Section[] = [contract, declarations, fuzz(fuzzRuns), work, teardown];
+  const interleaved = known("kernel", kernelProfiles, options.interleavingKernels ?? INTERLEAVED);
+  const sections: readonly Section[] = [
+    contract,
+    declarations,
+    interleavings(interleaved, options.maxStates ?? MAX_STATES),
+    fuzz(fuzzRuns),
+    work,
+    teardown,
+  ];
   checkSkips(skip, sections, kernels);
   const cases: SuiteCase[] = [];
-  for (const { name: section, tests } of sections) {
+  for (const { name: section, tests, kernels: only = kernels } of sections) {
     for (const arch of archs)
-      for (const kernel of kernels)
+      for (const kernel of kernels.filter((name) => only.includes(name)))
         for (const { title, run, beside } of tests) {
           const subject: Subject = { driver, options: options.options ?? {}, kernel, arch };
           const reason = skip.find((entry) => covers(entry, section, title, kernel))?.reason;
           const leftOut = reason ?? beside?.(subject);
-          cases.push({ section, title, kernel, arch, leftOut, run: () => run(subject) });
+          cases.push({ section, title, kernel, arch, leftOut, run: () => run(subject) ?? undefined });
         }
   }
   return cases;
@@ -80,7 +92,8 @@ export function secondaryMmuSuite<D, O extends object>(options: SuiteOptions<D, 
         for (const { title, kernel, arch, leftOut, run } of cases.filter((each) => each.section === section)) {
           it(`${title} [${kernel} ${arch}]`, (context) => {
             if (leftOut !== undefined) context.skip(leftOut);
-            run();
+            const nothing = run();
+            if (nothing !== undefined) context.skip(nothing);
           });
         }
       });

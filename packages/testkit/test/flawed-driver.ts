@@ -80,7 +80,7 @@ export function flawedDriver(flaw?: Flaw, declares: Partial<Declarations> = {}) 
           tables,
           walker,
         ),
-        fault: softwareFault(context, faults),
+        fault: softwareFault(context, faults, { through: tables }),
         connection: notifications
           .pipe(phases("invalidate-range", "arch-invalidate-secondary-tlbs", "release"))
           .subscribe(answer),

@@ -270,8 +270,9 @@ export class Scene extends KernelSteps {
     const leaf = yield* binding.translation.translate(request);
     if (leaf === TRANSLATION_KILLED) return RETRY;
     if (leaf > 0) {
+      const { held } = request;
       yield step(`${context.name} ${access}s page ${vpn}`, () => {
-        request.end();
+        held.end();
         this.#use(context.name, mm, vpn, leafPfn(leaf), write, value);
         saw?.(this.k.pages.isLive(leafPfn(leaf)) ? this.k.pages.content(leafPfn(leaf)) : 0);
         return 0;

@@ -5,7 +5,7 @@ import type { Words } from "../device-memory.js";
 import { drawHitPolicy, type HitPolicy } from "./hit-policy.js";
 import { InFlight } from "./in-flight.js";
 import { TlbArray, type TlbShape } from "./tlb-array.js";
-import { AccessRequest, type NextStage, type TranslationStage } from "./translation.js";
+import { AccessRequest, type HeldRows, type NextStage, type TranslationStage } from "./translation.js";
 import { F_PERMISSION, leafAllows, TRANSLATION_KILLED, type TranslationResult } from "./translation-result.js";
 
 /** How a device's translation cache is built. */
@@ -84,7 +84,8 @@ export class Atc implements TranslationStage {
     if (looked % ROW !== 0) return looked % ROW;
     costs.count("translationRequests");
     const completion = yield* next(new AccessRequest(vpn, write, true));
-    return yield step("ats completion", () => this.#arrive(request, row, completion));
+    const { held } = request;
+    return yield step("ats completion", () => this.#arrive(request, held, row, completion));
   }
 
   /** An invalidate request for pages [start, end). Returns the number of entries dropped, -1 when the device is dead. In steps. */
@@ -108,23 +109,28 @@ export class Atc implements TranslationStage {
     return this.#array.entries(0, "atc");
   }
 
-  #arrive(request: AccessRequest, row: number, completion: TranslationResult): TranslationResult {
+  #arrive(
+    { vpn, write }: AccessRequest,
+    held: HeldRows,
+    row: number,
+    completion: TranslationResult,
+  ): TranslationResult {
     const { costs, events } = this.#context;
-    if (completion <= 0 || request.killed()) {
-      request.end();
+    if (completion <= 0 || held.killed()) {
+      held.end();
       return completion <= 0 ? completion : TRANSLATION_KILLED;
     }
-    const slot = this.#array.insert(0, request.vpn, completion);
-    costs.inserted(-1, request.vpn);
+    const slot = this.#array.insert(0, vpn, completion);
+    costs.inserted(-1, vpn);
     if (events.observed) {
-      const { vpn, pages, pfn, write } = this.#array.entry(slot);
-      events.emit({ kind: "insert", cache: "atc", asid: this.ssid, vpn, pages, pfn, write });
+      const { pages, pfn, write: writable } = this.#array.entry(slot);
+      events.emit({ kind: "insert", cache: "atc", asid: this.ssid, vpn, pages, pfn, write: writable });
     }
-    if (leafAllows(completion, request.write)) {
+    if (leafAllows(completion, write)) {
       this.inFlight.found(row);
       return completion;
     }
-    request.end();
+    held.end();
     return F_PERMISSION;
   }
 }

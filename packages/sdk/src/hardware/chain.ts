@@ -27,9 +27,10 @@ export function chain(...stages: readonly TranslationStage[]): Translation & Tra
     *translate(request: AccessRequest, next: NextStage = NOTHING_BELOW): Path<TranslationResult> {
       const result = yield* through(request, next);
       if (result <= 0 || request.ats || leafAllows(result, request.write)) return result;
-      if (!request.tracked) return F_PERMISSION;
+      const { held } = request;
+      if (!held.any) return F_PERMISSION;
       return yield step("refused", () => {
-        request.end();
+        held.end();
         return F_PERMISSION;
       });
     },

@@ -60,9 +60,10 @@ export class ContextDescriptor implements TranslationStage {
   }
 
   *translate(request: AccessRequest, next: NextStage): Path<TranslationResult> {
+    const { held } = request;
     const result = yield step("cd", () => {
       if (this.#words.get(VALID) !== 0 && this.#words.get(EPD0) === 0) return 0;
-      request.end();
+      held.end();
       return this.#words.get(VALID) === 0 ? C_BAD_CD : F_TRANSLATION;
     });
     return result === 0 ? yield* next(request) : result;

@@ -21,6 +21,8 @@ export interface FaultOptions {
   readonly beforeRetry?: (fault: DeviceFault) => Path;
   /** The page table behind the device's caches, so that spurious faults can be counted. */
   readonly table?: Peek;
+  /** What walks begin at, for instance a context descriptor. Once it is dead the device is off the process, and its faults are aborted. */
+  readonly through?: { readonly dead: boolean };
 }
 
 /** The page table allowed the access before anybody handled the fault. In steps. */
@@ -36,16 +38,17 @@ export function isSpurious({ vpn, write }: DeviceFault, table: Peek | undefined)
 export function softwareFault(
   context: HardwareContext,
   faults: FaultServices,
-  { beforeRetry, table }: FaultOptions = {},
+  { beforeRetry, table, through }: FaultOptions = {},
 ): FaultStrategy {
   return {
     name: "software",
     *handle(fault) {
-      yield step("device fault interrupt", () => {
+      const dead = yield step("device fault interrupt", () => {
         if (isSpurious(fault, table)) context.costs.count("spuriousFaults");
         if (context.events.observed) context.events.emit({ kind: "fault", ...fault });
-        return 0;
+        return through?.dead === true ? 1 : 0;
       });
+      if (dead !== 0) return FAULT_ABORT;
       const response = yield* faults.handleMmFault(fault.vpn, fault.write);
       if (response !== IOMMU_PAGE_RESP_SUCCESS) return FAULT_ABORT;
       if (beforeRetry !== undefined) yield* beforeRetry(fault);

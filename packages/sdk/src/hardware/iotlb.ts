@@ -122,9 +122,10 @@ export class Iotlb {
     request.hold(this.inFlight, row);
     const walked = yield* next(request);
     if (walked <= 0) return walked;
+    const { held } = request;
     const inserted = yield step("walk-insert", () => {
-      if (request.killed()) {
-        request.end();
+      if (held.killed()) {
+        held.end();
         this.#context.costs.count("killedWalks");
         return TRANSLATION_KILLED;
       }
@@ -138,7 +139,7 @@ export class Iotlb {
       }
       // A translation request leaves this cache here; a refused access faults here.
       if (ats) this.inFlight.end(row);
-      else request.end();
+      else held.end();
       return ats ? walked : F_PERMISSION;
     });
     if (ats) request.letGo(this.inFlight, row);

@@ -3,8 +3,45 @@ import type { InFlight } from "./in-flight.js";
 import type { TranslationResult } from "./translation-result.js";
 
 /**
+ * What tracks an access at one moment of its path, for the step that comes next. It never changes: a checker runs a step again from other
+ * states, when the path that made the step is further on.
+ *
+ * @public
+ */
+export class HeldRows {
+  readonly #rows: readonly { readonly tracker: InFlight; readonly row: number }[];
+
+  constructor(rows: readonly { readonly tracker: InFlight; readonly row: number }[] = []) {
+    this.#rows = rows;
+  }
+
+  /** Some stage tracks the access. */
+  get any(): boolean {
+    return this.#rows.length > 0;
+  }
+
+  with(tracker: InFlight, row: number): HeldRows {
+    return new HeldRows([...this.#rows, { tracker, row }]);
+  }
+
+  without(tracker: InFlight, row: number): HeldRows {
+    return new HeldRows(this.#rows.filter((held) => held.tracker !== tracker || held.row !== row));
+  }
+
+  /** True when an invalidation overtook the access. Inside steps. */
+  killed(): boolean {
+    return this.#rows.some(({ tracker, row }) => tracker.isKilled(row));
+  }
+
+  /** The access is over: nothing waits for it any more. Inside the access's last step. */
+  end(): void {
+    for (const { tracker, row } of this.#rows) tracker.end(row);
+  }
+}
+
+/**
  * One attempt of one access, as it passes through the stages. It belongs to the access's path: everything in it comes from
- * arguments and step results.
+ * arguments and step results, and it changes between steps. A step takes what it needs before it is made: `const { held } = request`.
  *
  * @public
  */
@@ -13,40 +50,32 @@ export class AccessRequest {
   readonly write: boolean;
   /** An ATS translation request: missing rights are cleared in the completion instead of faulting, and nothing is used here. */
   readonly ats: boolean;
-  readonly #held: { readonly tracker: InFlight; readonly row: number }[];
+  readonly #whole: AccessRequest | undefined;
+  #held = new HeldRows();
 
   /** @param of the request that this one is a part of (stage 2 of a two-stage translation): what tracks one tracks the other */
   constructor(vpn: number, write: boolean, ats = false, of?: AccessRequest) {
     this.vpn = vpn;
     this.write = write;
     this.ats = ats;
-    this.#held = of === undefined ? [] : of.#held;
+    this.#whole = of;
   }
 
-  /** Some stage tracks this access. */
-  get tracked(): boolean {
-    return this.#held.length > 0;
+  /** What tracks this access now. */
+  get held(): HeldRows {
+    return this.#whole === undefined ? this.#held : this.#whole.held;
   }
 
-  /** The stage that began tracking this access says so, with the row that its step returned. */
+  /** The stage that began tracking this access says so, with the row that its step returned. Between steps. */
   hold(tracker: InFlight, row: number): void {
-    this.#held.push({ tracker, row });
+    if (this.#whole === undefined) this.#held = this.#held.with(tracker, row);
+    else this.#whole.hold(tracker, row);
   }
 
-  /** The stage that tracked this access in `row` has ended that in its step. */
+  /** The stage that tracked this access in `row` has ended that in its step. Between steps. */
   letGo(tracker: InFlight, row: number): void {
-    const at = this.#held.findIndex((held) => held.tracker === tracker && held.row === row);
-    if (at >= 0) this.#held.splice(at, 1);
-  }
-
-  /** True when an invalidation overtook the access. Inside steps. */
-  killed(): boolean {
-    return this.#held.some(({ tracker, row }) => tracker.isKilled(row));
-  }
-
-  /** The access is over: nothing waits for it any more. Inside the access's last step. */
-  end(): void {
-    for (const { tracker, row } of this.#held) tracker.end(row);
+    if (this.#whole === undefined) this.#held = this.#held.without(tracker, row);
+    else this.#whole.letGo(tracker, row);
   }
 }
 

@@ -69,9 +69,10 @@ export function refusingStage(
 export function twoStage(stage1: GuestTable): TranslationStage {
   return {
     *translate(request: AccessRequest, next: NextStage): Path<TranslationResult> {
+      const { held } = request;
       const first = yield step("stage 1 walk", () => {
         const leaf = stage1.peek(request.vpn);
-        if (leaf <= 0) request.end();
+        if (leaf <= 0) held.end();
         return leaf;
       });
       if (first <= 0) return first;

@@ -45,21 +45,21 @@ export class WalkCache {
   }
 
   /** Keeps `table` for the region of the request; 1 when an invalidation overtook the walk. */
-  insert(request: AccessRequest, table: number): Step {
+  insert({ held, vpn }: AccessRequest, table: number): Step {
     return step("walk-cache insert", () => {
-      if (request.killed()) {
-        request.end();
+      if (held.killed()) {
+        held.end();
         this.#context.costs.count("killedWalks");
         return 1;
       }
       const asid = this.#asid();
-      let row = this.#find(asid, request.vpn);
+      let row = this.#find(asid, vpn);
       if (row === 0) {
         if (this.#segment.live >= this.#entries) this.#makeRoom();
         row = this.#segment.alloc();
       }
       this.#segment.i32[row * STRIDE + ASID] = asid;
-      this.#segment.f64[(row * STRIDE) / 2 + FIRST] = request.vpn - (request.vpn % this.#span);
+      this.#segment.f64[(row * STRIDE) / 2 + FIRST] = vpn - (vpn % this.#span);
       this.#segment.i32[row * STRIDE + TABLE] = table;
       return 0;
     });

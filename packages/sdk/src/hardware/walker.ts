@@ -112,10 +112,10 @@ export class Walker implements TranslationStage {
   /** One read of a page-table word, with what the walker changes in it by itself. */
   #read(request: AccessRequest, table: number, level: number): Step {
     const { mms, tables } = this.#k;
-    const { vpn } = request;
+    const { held, vpn, write } = request;
     return step(`walk-read level ${level}`, () => {
-      if (request.killed()) {
-        request.end();
+      if (held.killed()) {
+        held.end();
         this.#costs.count("killedWalks");
         return KILLED;
       }
@@ -132,10 +132,10 @@ export class Walker implements TranslationStage {
         !this.#k.pte.hwReadable(entry, this.agent.HA)
       ) {
         // The walk ends in a fault: what tracked it lets go in this very step.
-        request.end();
+        held.end();
         return (entry & PTE_VALID) === 0 ? UNMAPPED : entry;
       }
-      const updated = this.#update(entry, request.write);
+      const updated = this.#update(entry, write);
       if (updated !== entry) tables.set(ptep, updated);
       return updated;
     });

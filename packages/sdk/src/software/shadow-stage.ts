@@ -38,12 +38,12 @@ export class ShadowStage implements TranslationStage {
   }
 
   *translate(request: AccessRequest): Path<TranslationResult> {
-    const { vpn, write } = request;
+    const { held, vpn, write } = request;
     const result = yield step(`${this.#name} lookup`, () => {
       const leaf = this.peek(vpn);
       if (leaf > 0 && leafAllows(leaf, write)) return this.#inFlight.use(TAG, vpn) * ROW + leaf;
       // A fault ends the access: the caches above let go of it in this very step.
-      request.end();
+      held.end();
       return leaf > 0 ? F_PERMISSION : leaf;
     });
     if (result <= 0) return result;

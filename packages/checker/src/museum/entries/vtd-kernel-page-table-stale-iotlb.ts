@@ -80,12 +80,13 @@ export const vtdKernelPageTableStaleIotlb: MuseumEntry = {
                   });
                   if (table !== 0) yield walkCache.insert(request, table);
                 }
+                const { held } = request;
                 return yield step("walk-read level 0", () => {
                   if (table !== 0 && !tables.segment.isLive(table))
                     oracle.record("UAF", "page table", "the device walks a table that was freed");
                   const entry = table === 0 ? 0 : tables.get(tables.ptepIn(table, 0, vpn));
                   if (entry !== 0) return packLeaf(ptePfn(entry), 0, LEAF_READ);
-                  request.end();
+                  held.end();
                   return F_TRANSLATION;
                 });
               },

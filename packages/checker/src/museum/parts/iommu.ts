@@ -55,9 +55,10 @@ interface IommuGate extends TranslationStage {
 export function contextEntry(on: () => boolean, label = "context entry"): TranslationStage {
   return {
     *translate(request, next) {
+      const { held } = request;
       const goesOn = yield step(label, () => {
         if (on()) return 1;
-        request.end();
+        held.end();
         return 0;
       });
       return goesOn === 0 ? F_TRANSLATION : yield* next(request);

@@ -96,12 +96,12 @@ export class ShadowMmu {
 
   /** The hardware's walk. What it finds is tracked by the TLB above, or here. */
   *#walk(request: AccessRequest, tracks: boolean): Path<number> {
-    const { vpn, write } = request;
+    const { held, vpn, write } = request;
     const found = yield step("walk of the shadow table", () => {
       const leaf = this.#leaf(vpn);
       const allowed = leaf > 0 && leafAllows(leaf, write);
       // What the TLB above tracks ends here; what is tracked here has not begun.
-      if (!allowed && !tracks) request.end();
+      if (!allowed && !tracks) held.end();
       if (!allowed) return leaf > 0 ? F_PERMISSION : leaf;
       return tracks ? this.#inFlight.use(TAG, vpn) * ROW + leaf : leaf;
     });

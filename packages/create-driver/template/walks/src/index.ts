@@ -57,7 +57,7 @@ export default defineSecondaryMmu({
         }),
       ),
       // What it does about a translation that failed: an interrupt, and the kernel resolves it.
-      fault: softwareFault(context, faults, { table: walker }),
+      fault: softwareFault(context, faults, { table: walker, through: tables }),
       unbind: release,
       entries: () => tlb.entries(mm.id),
     };
