@@ -24,10 +24,12 @@ export type { MachineThread, StepRule, Use } from "./machine-model/thread-task.j
 // Scenarios that every driver is put through
 export { checkScenario, type ScenarioResult, type ScenarioRun } from "./scenarios/check-scenario.js";
 export type { Expectation } from "./scenarios/expectation.js";
+export { type PatchQuestion, patchQuestions } from "./scenarios/patch-questions.js";
 export type { Scenario } from "./scenarios/scenario.js";
 export { scenarios } from "./scenarios/scenarios.js";
 
 // Counterexamples
+export { closingSentence, type Suspect } from "./counterexample/closing.js";
 export { toMermaid } from "./counterexample/mermaid.js";
 export { toPerfetto, type TraceEvent } from "./counterexample/perfetto.js";
 export { type Counterexample, counterexampleOf, replay, type ReplayedStep } from "./counterexample/replay.js";

@@ -6,6 +6,8 @@ export interface TableOptions {
   readonly width?: number;
   /** Show what each step changes in memory. @defaultValue false */
   readonly changes?: boolean;
+  /** End with the line that replays it. @defaultValue true */
+  readonly replayLine?: boolean;
 }
 
 const NUMBER = 4;
@@ -22,7 +24,7 @@ export function toTable(
   { tasks, steps, cycleFrom, error, replay, view }: Counterexample,
   options: TableOptions = {},
 ): string {
-  const { width = 100, changes = false } = options;
+  const { width = 100, changes = false, replayLine = true } = options;
   const columns = tasks.filter((task) => steps.some((step) => step.task === task));
   const cell = Math.max(8, Math.floor((width - NUMBER) / Math.max(1, columns.length)) - GAP);
   const line = (number: string, column: number, text: string): string =>
@@ -57,7 +59,7 @@ export function toTable(
     }
   }
   if (error !== undefined) lines.push(...wrap(`=> ${error}`, width));
-  lines.push(`replay: ${replay}`);
+  if (replayLine) lines.push(`replay: ${replay}`);
   return lines.join("\n");
 }
 

@@ -138,4 +138,10 @@ export const CHANGES: readonly Scenario[] = [
     title: "page tables are freed while the device walks them",
     script: `map 0 4 rw- p anon\nwrite 0 4\ndev dev0 read 0\n${against("unmap 0 4\nmap 0 4 rw- p anon\nwrite 1", "dev dev0 read 1\ndev dev0 read 0")}`,
   },
+  {
+    id: "X26",
+    title: "a child copies a page without a struct page, whose entry it has not used yet",
+    script: `dax f 4\nmap 0 2 rw- p f\nread 0\nwrite 1\nfork\n${against("cwrite 0 0", "dev dev0 read 0")}`,
+    sleeps: "wpPageCopyUser",
+  },
 ];

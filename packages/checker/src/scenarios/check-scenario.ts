@@ -2,9 +2,10 @@ import { ARENA_PAGE, parseScripts } from "@mmu-notifier/script";
 import { hostFacts } from "@mmu-notifier/sdk";
 import type { PluginRegistry } from "@mmu-notifier/machine";
 import type { Exploration, ExploreOptions } from "../engine/exploration.js";
+import { withinTime } from "../engine/guard.js";
 import { explore } from "../engine/explore.js";
-import { type Counterexample, counterexampleOf } from "../counterexample/replay.js";
-import { type Problem, scriptModel } from "../machine-model/script-model.js";
+import { type Counterexample, counterexampleOf, replay } from "../counterexample/replay.js";
+import { type Problem, type ScriptModel, scriptModel } from "../machine-model/script-model.js";
 import { type Expectation, expectationOf } from "./expectation.js";
 import type { Scenario } from "./scenario.js";
 
@@ -17,6 +18,8 @@ export interface ScenarioRun {
   readonly kernel?: string;
   readonly arch?: string;
   readonly explore?: ExploreOptions;
+  /** A schedule to run again instead of a search. */
+  readonly replay?: string;
 }
 
 /** What came of it. */
@@ -27,9 +30,15 @@ export interface ScenarioResult {
   readonly expectation?: Expectation;
   readonly exploration?: Exploration;
   readonly problems?: readonly Problem[];
-  /** The shortest way to each finding. */
+  /** The shortest way to each finding; with {@link ScenarioRun.replay} what was run again. */
   readonly counterexamples?: readonly Counterexample[];
+  /** Kernel and architecture that it ran on. */
+  readonly kernel?: string;
+  readonly arch?: string;
 }
+
+/** Milliseconds within which a machine is put together, its prelude included. */
+const SET_UP_TIME = 20_000;
 
 /** Puts a driver through one scenario. */
 export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioResult {
@@ -49,25 +58,43 @@ export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioRes
   );
   const [line] = script!.devices;
   const devices = [{ ...line!, driver, options: { ...options, ...wanted } }];
-  const { model, session, problems } = scriptModel(
-    { ...script!, devices },
-    {
-      registry,
-      geometry: { bits: scenario.bits ?? [2, 2], first: ARENA_PAGE },
-      config: { swapSlots: 2, ...scenario.config },
-      ...(scenario.threads === undefined ? {} : { threads: scenario.threads }),
-      ...(kernel === undefined ? {} : { kernel }),
-      ...(arch === undefined ? {} : { arch }),
-    },
-  );
+  const build = (): ScriptModel =>
+    scriptModel(
+      { ...script!, devices },
+      {
+        registry,
+        geometry: { bits: scenario.bits ?? [2, 2], first: ARENA_PAGE },
+        config: { swapSlots: 2, ...scenario.config },
+        ...(scenario.threads === undefined ? {} : { threads: scenario.threads }),
+        ...(kernel === undefined ? {} : { kernel }),
+        ...(arch === undefined ? {} : { arch }),
+      },
+    );
+  let built: ScriptModel | undefined;
+  if (!withinTime(() => (built = build()), SET_UP_TIME)) {
+    const what = `attaching the device or the ops before the threads did not end within ${SET_UP_TIME} ms: code of driver ${driver} loops for ever`;
+    return { scenario, problems: [{ verdict: "HANG", about: driver, what }] };
+  }
+  const { model, session, problems } = built!;
   try {
     const skipped = scenario.skips?.(hostFacts(session.machine.kernel));
     if (skipped !== undefined) return { scenario, skipped };
     const device = session.devices.get("dev0")!;
     const expectation = expectationOf(scenario, session.machine, device);
-    const exploration = explore(model, { liveness: "task", maxStates: 2_000_000, ...run.explore });
-    const counterexamples = exploration.findings.map((finding) => counterexampleOf(model, finding));
-    return { scenario, expectation, exploration, problems, counterexamples };
+    const { profile, arch: architecture } = session.machine.kernel;
+    const on = { kernel: profile.name, arch: architecture.name };
+    if (run.replay !== undefined)
+      return { scenario, expectation, problems, counterexamples: [replay(model, run.replay)], ...on };
+    const exploration = explore(model, {
+      liveness: "task",
+      maxStates: 2_000_000,
+      rebuild: () => build().model,
+      ...run.explore,
+    });
+    const counterexamples = exploration.findings.map((finding) =>
+      counterexampleOf(exploration.reexecuted ? build().model : model, finding),
+    );
+    return { scenario, expectation, exploration, problems, counterexamples, ...on };
   } finally {
     session.close();
   }

@@ -19,7 +19,9 @@ export interface Expectation {
  * else that a scenario may lead to is a mistake of somebody.
  */
 export function expectationOf(scenario: Scenario, machine: Machine, device: Device): Expectation {
-  const { mayUpgrade, silent = false, upgrade = mayUpgrade } = scenario;
+  const { mayUpgrade, sleeps, silent = false, upgrade = mayUpgrade } = scenario;
+  if (sleeps !== undefined && machine.kernel.profile.upgradeEvent?.[sleeps] === "under-ptl")
+    return { verdict: "CONTEXT", because: `${sleeps} sends the event under the page-table lock` };
   if (upgrade === undefined) return { verdict: undefined, because: "every change is announced" };
   const { declarations, decision } = device.binding();
   const host = hostFacts(machine.kernel);

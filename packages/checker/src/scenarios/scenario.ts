@@ -34,6 +34,8 @@ export interface Scenario {
   readonly silent?: boolean;
   /** The same, when it depends on the kernel whether it comes to that. */
   readonly mayUpgrade?: keyof UpgradeEventSites;
+  /** A place that must not send the event while it holds the page-table lock: callbacks may sleep. */
+  readonly sleeps?: keyof UpgradeEventSites;
   /** Threads that no script can say, beside those of the script. */
   readonly threads?: (session: ScriptSession) => readonly MachineThread[];
 }

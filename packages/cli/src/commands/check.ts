@@ -1,74 +1,50 @@
-import { counterexampleOf, explore, type Model, scriptModel, toTable } from "@mmu-notifier/checker";
 import type { Command } from "commander";
+import { type CheckFlags, checkDriver, checkFile, checkPatch, isScript } from "../check/check.js";
 import type { Context } from "../context.js";
-import { EXIT_FINDING, EXIT_OK } from "../errors.js";
-import { shippedRegistry } from "../registry.js";
-import { loadScripts } from "../run-scripts.js";
-
-interface CheckFlags {
-  readonly kernel?: string;
-  readonly arch?: string;
-  readonly driver: readonly string[];
-  readonly script?: string;
-  readonly json?: boolean;
-}
+import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
   command
-    .argument("<file>", "a script, or - for standard input")
-    .option("--kernel <name>", "a kernel instead of the script's; see `mmun list kernels`")
-    .option("--arch <name>", "an architecture instead of the script's; see `mmun list archs`")
+    .argument(
+      "[target]",
+      "a driver (NAME, package or path, with :key=value,…), or a script (FILE.mm, or - for standard input)",
+    )
+    .option("--kernel <name>", "the kernel; see `mmun list kernels`")
+    .option("--arch <name>", "the architecture; see `mmun list archs`")
+    .option("--scenarios <names>", "of a driver: only these, for instance X1,X4+ats")
+    .option("--basic", "of a driver: leave out the scenarios with other hardware (X4+ats and its like)")
+    .option("--patch", "put the questions about the patch to the search, on the patch, its repair and v6.12")
+    .option("--fair <task|cpu>", "who moves on for ever if it can: every task, or every CPU and device", "task")
+    .option("--bound <states>", "cut the search off after so many states", "2000000")
+    .option("--replay <string>", "run a schedule again, step by step, with what each step changes")
+    .option("--export <mermaid|perfetto|json>", "print the first finding's steps in this form and nothing else")
     .option(
       "--driver <[device=]name[:key=value,…]>",
-      "a driver for the script's devices, by name, package or path; may be given again",
+      "of a script: a driver for its devices; may be given again",
       (value: string, before: readonly string[]) => [...before, value],
       [] as readonly string[],
     )
-    .option("--script <name>", "only this script of the file")
-    .option("--json", "print one JSON object a script, a line each")
+    .option("--script <name>", "of a script file: only this script")
+    .option("--json", "print one JSON object a scenario, a line each")
     .addHelpText(
       "after",
       `
-Ops before the first thread block are run first; the blocks run at the same time; ops after them run at the end.
+A driver is put through every scenario; a script's ops before its first thread block are run first, its blocks at the same time,
+ops after them at the end.
 
 Examples:
-  mmun check race.mm
-  mmun check race.mm --kernel v6.12 --driver arm-smmu:ats`,
+  mmun check arm-smmu --kernel v6.4
+  mmun check ./my-driver.ts --scenarios X1,X4 --json
+  mmun check race.mm --kernel v6.12 --driver arm-smmu:ats
+  mmun check --patch
+  mmun check arm-smmu --kernel v6.4 --replay 'X2/3f0a:A*14(A*18)'`,
     )
-    .action(async (file: string, { kernel, arch, json, ...flags }: CheckFlags) => {
-      const registry = await shippedRegistry();
-      let found = false;
-      for (const script of await loadScripts(file, flags, registry)) {
-        const given = {
-          registry,
-          ...(kernel === undefined ? {} : { kernel }),
-          ...(arch === undefined ? {} : { arch }),
-        };
-        const { model, session, problems } = scriptModel(script, given);
-        const rebuild = (): Model => scriptModel(script, given).model;
-        const result = explore(model, { liveness: "task", rebuild });
-        const findings = result.findings.map((finding) => ({
-          verdict: finding.verdict,
-          severity: finding.severity,
-          about: finding.about,
-          what: finding.what,
-          // What a driver keeps for itself is as the search left it: such a model is shown from the start.
-          counterexample: counterexampleOf(result.reexecuted ? rebuild() : model, finding),
-        }));
-        found ||= problems.length > 0 || findings.some(({ severity }) => severity === "error");
-        if (json === true) context.print(JSON.stringify({ ...result, problems, findings }));
-        else {
-          const { states, transitions, bounds } = result;
-          const { profile, arch: architecture } = session.machine.kernel;
-          context.print(
-            `${script.name}: kernel ${profile.name}, ${architecture.name}: ${states} states, ${transitions} transitions, ${bounds}`,
-          );
-          for (const { verdict, about, what } of problems) context.print(`\n${verdict} ${about}: ${what}`);
-          for (const { verdict, about, what, counterexample } of findings)
-            context.print(`\n${verdict} ${about}: ${what}\n\n${toTable(counterexample)}`);
-        }
-        session.close();
-      }
+    .action(async (target: string | undefined, flags: CheckFlags) => {
+      if (flags.patch === true)
+        return done((await checkPatch(target ?? "arm-smmu", flags, context)) ? EXIT_FINDING : EXIT_OK);
+      if (target === undefined)
+        throw new UsageError("expected a driver or a script to check. `mmun list drivers` lists drivers");
+      const found = await (isScript(target) ? checkFile(target, flags, context) : checkDriver(target, flags, context));
       done(found ? EXIT_FINDING : EXIT_OK);
     });
 }

@@ -1,0 +1,116 @@
+import {
+  closingSentence,
+  type Counterexample,
+  type Expectation,
+  type Exploration,
+  type Finding,
+  type Problem,
+  toMermaid,
+  toPerfetto,
+  toTable,
+} from "@mmu-notifier/checker";
+
+/** A finding with the shortest way to it. */
+export interface Found {
+  readonly finding: Finding;
+  readonly counterexample: Counterexample;
+}
+
+/** What became of one scenario or script. */
+export interface Outcome {
+  readonly id: string;
+  readonly title: string;
+  readonly driver: string;
+  readonly kernel: string;
+  readonly arch: string;
+  readonly skipped: string | undefined;
+  readonly expectation: Expectation | undefined;
+  readonly exploration: Exploration | undefined;
+  readonly problems: readonly Problem[];
+  readonly findings: readonly Found[];
+}
+
+/** Forms that a counterexample can be exported in. */
+export type Form = "mermaid" | "perfetto" | "json";
+export const FORMS: readonly Form[] = ["mermaid", "perfetto", "json"];
+
+const WIDTH = 100;
+
+/** The verdicts of an outcome, each once; "passes" when there are none, "cut off" when the search was not complete. */
+export function verdictsOf({ exploration, findings, problems, skipped }: Outcome): string {
+  if (skipped !== undefined) return "skipped";
+  const verdicts = new Set([
+    ...problems.map(({ verdict }) => verdict),
+    ...findings.map(({ finding }) => finding.verdict),
+  ]);
+  if (verdicts.size > 0) return [...verdicts].join("+");
+  return exploration?.complete === false ? "cut off" : "passes";
+}
+
+/** A finding: verdict and object, the rule in words, the steps, one closing sentence, and how to see it again. */
+export function renderFinding(
+  outcome: Outcome,
+  { finding, counterexample }: Found,
+  again: string,
+  width: number,
+): string {
+  const { arch, driver, id, kernel } = outcome;
+  const { about, rule, verdict, what } = finding;
+  return [
+    "",
+    `${id}: ${verdict} ${about}`,
+    rule === undefined ? what : `Broken: ${rule}`,
+    "",
+    toTable({ ...counterexample, error: undefined }, { width: Math.min(width, WIDTH), replayLine: false }),
+    closingSentence(finding, counterexample, { arch, driver, kernel }),
+    `again: ${again}`,
+  ].join("\n");
+}
+
+/** A schedule that was run again, with what each step changed. */
+export function renderReplay(counterexample: Counterexample | undefined, width: number): string {
+  return counterexample === undefined
+    ? "nothing to run"
+    : toTable(counterexample, { width: Math.min(width, WIDTH), changes: true });
+}
+
+/** The first finding in another form; undefined when nothing was found. */
+export function exported({ findings: [first] }: Outcome, form: Form): string | undefined {
+  if (first === undefined) return undefined;
+  if (form === "mermaid") return toMermaid(first.counterexample);
+  return JSON.stringify(form === "perfetto" ? toPerfetto(first.counterexample) : first);
+}
+
+/** An outcome as plain data. */
+export function summaryOf(outcome: Outcome): object {
+  const { arch, driver, exploration, expectation, findings, id, kernel, problems, skipped, title } = outcome;
+  if (skipped !== undefined) return { scenario: id, title, driver, skipped };
+  return {
+    scenario: id,
+    title,
+    driver,
+    kernel,
+    arch,
+    verdict: verdictsOf(outcome),
+    expected: expectation?.verdict ?? "passes",
+    because: expectation?.because,
+    states: exploration?.states,
+    transitions: exploration?.transitions,
+    depth: exploration?.depth,
+    bounds: exploration?.bounds,
+    problems,
+    findings: findings.map(({ finding: { verdict, about, what, rule }, counterexample }) => ({
+      verdict,
+      about,
+      what,
+      rule,
+      closing: closingSentence(
+        { verdict, about, what, severity: "error", schedule: { stem: [], cycle: [] } },
+        counterexample,
+        { arch, driver, kernel },
+      ),
+      steps: counterexample.steps.length,
+      replay: `${id}/${counterexample.replay}`,
+    })),
+  };
+}
