@@ -40,7 +40,7 @@ const TITLES: Readonly<Record<Kind, string>> = {
 
 async function listing(kind: Kind | undefined, given: readonly string[]): Promise<Listing> {
   const wants = (one: Kind): boolean => kind === one || (kind === undefined && one !== "ops");
-  const registry = wants("drivers") ? await shippedRegistry() : PluginRegistry.withCore();
+  const registry = kind === "ops" ? PluginRegistry.withCore() : await shippedRegistry();
   await addPlugins(registry, given, process.cwd());
   // Whatever its keyword says, an installed package may bring plugins of any kind.
   const broken = kind === "ops" ? [] : await addInstalledDrivers(registry, process.cwd());
