@@ -161,3 +161,24 @@ dev npu0 write 0
   expect(verdicts).toContainEqual(["MISSED-RANGE", "page 0"]);
   expect(verdicts).toContainEqual(["STALE-PERM", "page 0"]);
 });
+
+test("a CPU and a device may bring the same page in from swap at once", () => {
+  const { model } = modelOf(
+    `
+device npu0 driver npu
+== swapped arena 4
+map 0 1 rw- p anon
+write 0
+advise 0 1 pageout
+thread A {
+write 0
+}
+thread B {
+dev npu0 read 0
+}
+`,
+    "v6.12",
+  );
+  const { findings, complete } = explore(model);
+  expect({ findings, complete }).toEqual({ findings: [], complete: true });
+});

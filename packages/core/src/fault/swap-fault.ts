@@ -169,6 +169,8 @@ function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
       k.pages.get(cached);
       return cached;
     }
+    // Another fault has the page and is about to map it: swapcache_prepare() finds no user of the slot.
+    if (k.swap.count(slot) === 0) return 0;
     const pfn = k.pages.alloc(0, PG_SWAPCACHE | PG_SWAPBACKED | PG_UPTODATE);
     k.pages.setContent(pfn, k.swap.content(slot));
     k.pages.setPrivate(pfn, slot);
