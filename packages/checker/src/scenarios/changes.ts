@@ -70,6 +70,12 @@ export const CHANGES: readonly Scenario[] = [
     threads: (session) => [window(session, 0, 2)],
   },
   {
+    id: "X7a",
+    title: "two pages are invalidated at once, the lower one last",
+    script: `map 0 4 rw- p anon\nwrite 3\n${against("advise 3 1 dontneed", "dev dev0 read 3")}`,
+    threads: (session) => [window(session, 0, 1)],
+  },
+  {
     id: "X9",
     title: "the address space goes away while the device accesses it",
     script: `${ONE_PAGE}dev dev0 write 0\n${against("exit", "dev dev0 write 0\ndev dev0 read 0")}`,

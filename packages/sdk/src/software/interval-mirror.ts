@@ -23,7 +23,7 @@ import { ShadowStage } from "./shadow-stage.js";
 
 /** How a mirror is built. */
 export interface IntervalMirrorOptions {
-  /** First page that is mirrored. @defaultValue 0 */
+  /** First page that is mirrored. @defaultValue the first that the page table maps */
   readonly start?: number;
   /** Pages that are mirrored. @defaultValue all that the page table maps */
   readonly pages?: number;
@@ -67,9 +67,10 @@ export class IntervalMirror implements TranslationStage {
   constructor(context: BindingContext<unknown, unknown>, options: IntervalMirrorOptions = {}) {
     this.#context = context;
     this.#options = options;
-    this.#start = options.start ?? 0;
-    this.#end =
-      this.#start + (options.pages ?? context.geometry.bits.reduce((all, bits) => all * 2 ** bits, 1) - this.#start);
+    const { bits, first = 0 } = context.geometry;
+    const end = bits.reduce((all, level) => all * 2 ** level, 1) + first;
+    this.#start = options.start ?? first;
+    this.#end = options.pages === undefined ? end : this.#start + options.pages;
     this.#stage = new ShadowStage(context, "mirror");
     const words = context.memory.words("mirror", 3);
     this.#lock = lockAt(USER_LOCK, words.segment, words.base);
@@ -91,11 +92,12 @@ export class IntervalMirror implements TranslationStage {
 
   /** Stops mirroring and drops everything. Later faults are aborted: nothing would tell of changes to what they bring in. */
   *remove(): Path {
-    yield* this.#context.intervals.remove(this.#interval);
     yield mutexLock(this.#lock);
     yield step("mirror: off", () => (this.#words.set(MIRRORING, 0), 0));
     yield* this.#zap(0, Infinity);
     yield mutexUnlock(this.#lock);
+    // Last: as long as the table holds an entry somebody has to tell when its page goes.
+    yield* this.#context.intervals.remove(this.#interval);
   }
 
   translate(request: AccessRequest): Path<TranslationResult> {

@@ -67,8 +67,9 @@ export class PinnedPages implements TranslationStage {
 
   /** Begins to hear of unmaps, of the whole address space: 0 or -errno. What a binding's `attach` does. */
   insert(): Path<number> {
-    const pages = this.#context.geometry.bits.reduce((all, bits) => all * 2 ** bits, 1);
-    return this.#context.intervals.insert(this.#interval, 0, pages * PAGE_SIZE);
+    const { bits, first = 0 } = this.#context.geometry;
+    const pages = bits.reduce((all, level) => all * 2 ** level, 1);
+    return this.#context.intervals.insert(this.#interval, first * PAGE_SIZE, pages * PAGE_SIZE);
   }
 
   /** Hears of nothing any more, and unpins everything; every later pin fails. A second time it does nothing. */

@@ -33,7 +33,7 @@ export class ShadowStage implements TranslationStage {
   constructor(context: HardwareContext, name: string) {
     this.#context = context;
     this.#name = name;
-    this.table = new ShadowTable(context);
+    this.table = new ShadowTable(context, context.geometry.first ?? 0);
     this.#inFlight = new InFlight(context.memory, name);
   }
 

@@ -44,9 +44,12 @@ export class ShadowTable {
   readonly #tables: PageTables;
   readonly #root: number;
   readonly #context: HardwareContext;
+  readonly #first: number;
 
-  constructor(context: HardwareContext) {
+  /** @param first number of the first page that it can map */
+  constructor(context: HardwareContext, first = 0) {
     this.#context = context;
+    this.#first = first;
     this.#tables = new PageTables(context.memory.machine, context.geometry, 2);
     this.#root = this.#tables.create(this.#tables.top);
   }
@@ -101,7 +104,7 @@ export class ShadowTable {
   /** Entries of [start, end) that are young. */
   young(start: number, end: number): number {
     let count = 0;
-    this.#walk(this.#root, this.#tables.top, 0, start, end, (_, ptep) => {
+    this.#walk(this.#root, this.#tables.top, this.#first, start, end, (_, ptep) => {
       if ((this.#tables.get(ptep) & SPTE_ACCESSED) !== 0) count++;
     });
     return count;
@@ -131,7 +134,7 @@ export class ShadowTable {
   /** Every present entry, lowest guest frame first. */
   entries(): { readonly gfn: number; readonly spte: Spte }[] {
     const found: { gfn: number; spte: Spte }[] = [];
-    this.#walk(this.#root, this.#tables.top, 0, 0, Infinity, (gfn, ptep) =>
+    this.#walk(this.#root, this.#tables.top, this.#first, 0, Infinity, (gfn, ptep) =>
       found.push({ gfn, spte: this.#tables.get(ptep) }),
     );
     return found;
@@ -139,7 +142,7 @@ export class ShadowTable {
 
   #each(start: number, end: number, change: (spte: Spte) => Spte): number {
     let changed = 0;
-    this.#walk(this.#root, this.#tables.top, 0, start, end, (gfn, ptep) => {
+    this.#walk(this.#root, this.#tables.top, this.#first, start, end, (gfn, ptep) => {
       const before = this.#tables.get(ptep);
       const after = change(before);
       if (after === before) return;
