@@ -15,8 +15,8 @@ function judge(driver, arch, mutant) {
     { env: { ...process.env, MUTANT: JSON.stringify(mutant) }, encoding: "utf8", timeout: LIMIT },
   );
   if (signal !== null) return { by: "does not end", what: `after ${LIMIT / 1000} s` };
-  if (status !== 0)
-    return { by: "does not run", what: stderr.split("\n").find((line) => line.includes("Error")) ?? stderr };
+  // A judge that cannot run has judged nothing: the mutant's text is not in the file, or the packages are not built.
+  if (status !== 0) return { broken: stderr.split("\n").find((line) => line.includes("Error")) ?? stderr };
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
@@ -24,7 +24,11 @@ const word = process.argv[2] ?? "";
 const chosen = MUTANTS.filter(({ file, says }) => `${file} ${says}`.includes(word));
 let survivors = 0;
 for (const { driver, arch = "arm64", says, ...mutant } of chosen) {
-  const { by, what } = judge(driver, arch, mutant);
+  const { by, what, broken } = judge(driver, arch, mutant);
+  if (broken !== undefined) {
+    console.error(`${mutant.file}: ${says}: cannot be judged: ${broken}`);
+    process.exit(2);
+  }
   const argued = ELSEWHERE[`${mutant.file}: ${says}`];
   if (by === undefined && argued === undefined) survivors++;
   const verdict =
