@@ -160,6 +160,6 @@ export class NotificationStream<T = MmuNotification> extends Observable<T> {
   }
 
   #join(subscriber: Subscriber<T>): () => void {
-    return this.#host.join(this.#mm, this.#interest, this.#name, subscriber as unknown as Subscriber<MmuNotification>);
+    return this.#host.join(this.#mm, this.#interest, this.#name, subscriber as Subscriber<MmuNotification>);
   }
 }

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { KernelConfig } from "@mmu-notifier/core";
 import type { PluginRegistry } from "@mmu-notifier/machine";
 import { type CorpusCase, originOf, readCorpus, type SetOrigin } from "./corpus.js";
+import { checkRecords } from "./check-records.js";
 import type { Divergence, Outcome } from "./divergence.js";
 import { CorpusError } from "./errors.js";
 import { FieldCounts } from "./field-diff.js";
@@ -81,7 +82,7 @@ export async function conform(file: string, options: ConformOptions = {}): Promi
         continue;
       }
       scripts++;
-      for (const found of outcomesOf(recorded, context)) {
+      for (const found of checkedOutcomes(file, recorded, context)) {
         const outcome = options.only === undefined ? found : onlyField(found, options.only);
         ops++;
         if (outcome === undefined) equal++;
@@ -105,6 +106,23 @@ function onlyField(outcome: Outcome, field: string): Outcome {
   if (outcome === undefined || outcome.error !== undefined) return outcome;
   const diffs = outcome.diffs.filter((diff) => diff.field === field);
   return diffs.length === 0 ? undefined : { ...outcome, diffs };
+}
+
+/** The outcomes of a case, whose records are checked as soon as one of them makes a difference or cannot be run. */
+function* checkedOutcomes(file: string, recorded: CorpusCase, context: CaseContext): Generator<Outcome> {
+  let checked = false;
+  try {
+    for (const outcome of outcomesOf(recorded, context)) {
+      if (outcome !== undefined && !checked) {
+        checkRecords(file, recorded);
+        checked = true;
+      }
+      yield outcome;
+    }
+  } catch (error) {
+    checkRecords(file, recorded);
+    throw error;
+  }
 }
 
 function outcomesOf(recorded: CorpusCase, context: CaseContext): Iterable<Outcome> {

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import type { KernelConfig } from "@mmu-notifier/core";
+import { checkRecords } from "./check-records.js";
 import { CorpusError } from "./errors.js";
 import type { EventRecord, OpRecord } from "@mmu-notifier/script";
 import type { WriteRun } from "./mmrun/write-bits.js";
@@ -21,6 +22,8 @@ export interface MmrunCase {
   /** How the machine was set, where the header says so. */
   readonly machine?: Partial<KernelConfig>;
   readonly records: readonly OpRecord[];
+  /** Line of each record in the file that it was read from, from 1. */
+  readonly lines?: readonly number[];
   readonly exit: MmrunExit | undefined;
 }
 
@@ -29,6 +32,8 @@ export interface QemuCase {
   readonly dialect: "qemu";
   readonly name: string;
   readonly records: readonly QemuRecord[];
+  /** Line of each record in the file that it was read from, from 1. */
+  readonly lines?: readonly number[];
 }
 
 /** What every page's write bit was after one operation. */
@@ -44,6 +49,8 @@ export interface ProbeCase {
   readonly name: string;
   readonly arena: number;
   readonly records: readonly ProbeRecord[];
+  /** Line of each record in the file that it was read from, from 1. */
+  readonly lines?: readonly number[];
 }
 
 export type CorpusCase = MmrunCase | QemuCase | ProbeCase;
@@ -92,10 +99,11 @@ type Growing =
       arena: number;
       machine?: Partial<KernelConfig>;
       records: OpRecord[];
+      lines: number[];
       exit: MmrunExit | undefined;
     }
-  | { dialect: "qemu"; name: string; records: QemuRecord[] }
-  | { dialect: "write-bits"; name: string; arena: number; records: ProbeRecord[] };
+  | { dialect: "qemu"; name: string; records: QemuRecord[]; lines: number[] }
+  | { dialect: "write-bits"; name: string; arena: number; records: ProbeRecord[]; lines: number[] };
 
 /** Puts records together to cases: a case ends where the next one starts. */
 class CaseBuilder {
@@ -117,6 +125,7 @@ class CaseBuilder {
         name: record["script"],
         arena,
         records: [],
+        lines: [],
         exit: undefined,
         ...(machine === undefined ? {} : { machine }),
       });
@@ -130,10 +139,13 @@ class CaseBuilder {
         `expected a header {"script":…,"arena":…} or a record with "case"; found the keys ${keys}`,
       );
     }
-    if ("exit" in record) this.#case.exit = record as unknown as MmrunExit;
-    else {
-      need(this.#file, line, record, ["i", "op", "ev", "vma", "pg"]);
-      this.#case.records.push(record as unknown as OpRecord);
+    if ("exit" in record) {
+      need<MmrunExit>(this.#file, line, record, ["exit", "ev"]);
+      this.#case.exit = record;
+    } else {
+      need<OpRecord>(this.#file, line, record, ["i", "op", "ev", "vma", "pg"]);
+      this.#case.records.push(record);
+      this.#case.lines.push(line);
     }
     return undefined;
   }
@@ -149,22 +161,23 @@ class CaseBuilder {
   }
 
   #qemu(line: number, record: Record<string, unknown>, name: string): CorpusCase | undefined {
-    need(this.#file, line, record, ["line", "notifier", "pages", "vmas", "transitions"]);
-    const own = record as unknown as QemuRecord;
+    need<QemuRecord>(this.#file, line, record, ["line", "notifier", "pages", "vmas", "transitions"]);
     if (this.#case?.dialect !== "qemu" || this.#case.name !== name)
-      return this.#start({ dialect: "qemu", name, records: [own] });
-    this.#case.records.push(own);
+      return this.#start({ dialect: "qemu", name, records: [record], lines: [line] });
+    this.#case.records.push(record);
+    this.#case.lines.push(line);
     return undefined;
   }
 
   #probe(line: number, record: Record<string, unknown>, name: string): CorpusCase | undefined {
-    need(this.#file, line, record, ["i", "op", "w"]);
-    const own = record as unknown as ProbeRecord;
+    need<ProbeRecord>(this.#file, line, record, ["i", "op", "w"]);
     if (this.#case?.dialect !== "write-bits" || this.#case.name !== name) {
-      const arena = own.w.reduce((end, [first, pages]) => Math.max(end, first + pages), 0);
-      return this.#start({ dialect: "write-bits", name, arena, records: [own] });
+      const first = { dialect: "write-bits" as const, name, arena: 0, records: [record], lines: [line] };
+      checkRecords(this.#file, first);
+      return this.#start({ ...first, arena: record.w.reduce((end, [page, pages]) => Math.max(end, page + pages), 0) });
     }
-    this.#case.records.push(own);
+    this.#case.records.push(record);
+    this.#case.lines.push(line);
     return undefined;
   }
 }
@@ -181,7 +194,13 @@ function parse(file: string, line: number, text: string): Record<string, unknown
   return value as Record<string, unknown>;
 }
 
-function need(file: string, line: number, record: Record<string, unknown>, keys: readonly string[]): void {
+/** The keys alone: {@link checkRecords} looks at the values where a record and the model differ. */
+function need<T>(
+  file: string,
+  line: number,
+  record: object,
+  keys: readonly (keyof T & string)[],
+): asserts record is T & object {
   const missing = keys.filter((key) => !(key in record));
   if (missing.length > 0) throw new CorpusError(file, line, `the record lacks ${missing.join(", ")}`);
 }

@@ -93,7 +93,7 @@ export class Device {
     this.#errors = errors;
     const { container, kernel } = machine;
     this.#device = this.#set("device", () =>
-      createDevice(kernel, definition as unknown as AnyDevice["definition"], {
+      createDevice(kernel, definition as AnyDevice["definition"], {
         name,
         options: coerced(definition.options ?? {}, options),
         asids: container.resolve(ASIDS),

@@ -141,7 +141,8 @@ export function toPlugins(exported: unknown, origin: string): readonly Plugin[] 
   for (const name of functions)
     if (typeof object[name] !== "function")
       throw invalid(origin, `the ${word} ${String(object["name"])} has no function ${name}()`);
-  return [{ kind, [field]: object } as unknown as Plugin];
+  const plugin: unknown = { kind, [field]: object };
+  return [plugin as Plugin];
 }
 
 function invalid(origin: string, what: string): MachineError {

@@ -114,7 +114,9 @@ export function pack(locals: Locals): number[] {
 }
 
 export function unpack(values: readonly number[]): Locals {
-  return Object.fromEntries(NAMES.map((name, i) => [name, values[i]])) as unknown as Locals;
+  const locals: Record<keyof Locals, number> = { ...START };
+  NAMES.forEach((name, i) => (locals[name] = values[i]!));
+  return locals;
 }
 
 /** Locals as one number, which a step can return. */
