@@ -54,7 +54,11 @@ const KNOWN = new Set(
 /** Operations whose name is not known stand for themselves: they are refused when the test is read, not when the file is. */
 const anyOperation = v.pipe(
   v.unknown(),
-  v.transform((item) => (Array.isArray(item) && !KNOWN.has(String(item[0])) ? { unknown: String(item[0]) } : item)),
+  v.transform((item) =>
+    Array.isArray(item) && !KNOWN.has(String(item[0]))
+      ? { unknown: typeof item[0] === "string" ? item[0] : JSON.stringify(item[0]) }
+      : item,
+  ),
   operation,
 );
 
@@ -69,14 +73,17 @@ export type JsonCondition =
 
 const agent = v.pipe(v.number(), v.integer(), v.minValue(0));
 const condition: v.GenericSchema<unknown, JsonCondition> = v.lazy(() =>
-  v.union([
-    v.tupleWithRest([v.picklist(["and", "or"])], condition),
-    v.tuple([v.literal("not"), condition]),
-    v.tuple([v.literal("reg"), agent, register, value]),
-    v.tuple([v.literal("mem"), name, value]),
-    v.tuple([v.literal("pte"), name, v.object({ pte: entry })]),
-    v.tuple([v.literal("fault"), agent, v.nullable(v.string()), name, v.nullable(v.string())]),
-  ]),
+  v.union(
+    [
+      v.tupleWithRest([v.picklist(["and", "or"])], condition),
+      v.tuple([v.literal("not"), condition]),
+      v.tuple([v.literal("reg"), agent, register, value]),
+      v.tuple([v.literal("mem"), name, value]),
+      v.tuple([v.literal("pte"), name, v.object({ pte: entry })]),
+      v.tuple([v.literal("fault"), agent, v.nullable(v.string()), name, v.nullable(v.string())]),
+    ],
+    'expected a condition: ["and"|"or", …], ["not", …], ["reg", thread, register, value], ["mem", location, value], ["pte", location, {"pte": …}] or ["fault", thread, label, location, type]',
+  ),
 );
 const outcomes = v.array(v.array(v.string()));
 
