@@ -4,6 +4,7 @@ import {
   atcInv,
   type Binding,
   type BindingContext,
+  CERROR_ATC_INV_SYNC,
   chain,
   commandQueue,
   type CommandQueue,
@@ -72,7 +73,20 @@ function create(context: BindingContext<Vtd, VtdOptions>): Binding {
       pages === Infinity ? tlbiNhAsid(pasid) : tlbiNhVa(pasid, start, pages);
     yield* vtd.queue.issue(pieces.map(tlbi));
     // The device may fill its cache from the IOTLB: that one first, and certainly done.
-    yield* vtd.queue.issue(pieces.map(({ start, pages }) => atcInv(0, pasid, start, pages)));
+    yield* emptyDeviceTlb(pieces);
+  }
+  function* emptyDeviceTlb(pieces: readonly PageSpan[]): Path {
+    const off = yield step("ats_enabled", () => (deviceTlb.forbidden ? 1 : 0));
+    if (off !== 0) return;
+    const error = yield* vtd.queue.issue(pieces.map(({ start, pages }) => atcInv(0, pasid, start, pages)));
+    if (error !== CERROR_ATC_INV_SYNC) return;
+    // The device did not answer (ITE). What it has cached must be out of use all the same when the kernel gives the frames away.
+    yield step("ats: off", () => {
+      deviceTlb.forbid();
+      prq.setEnabled(false);
+      return 0;
+    });
+    yield* vtd.queue.sync();
   }
   function* release(): Path {
     yield step("pasid entry: torn down", () => {

@@ -236,9 +236,14 @@ describe("interleavings", () => {
 
     bench.run(bench.k.bus.invalidateRange(bench.mm, 3 * PAGE_SIZE, 4 * PAGE_SIZE));
     expect(errors).toEqual(["CERROR_ATC_INV_SYNC"]);
+    expect(bound.binding.entries()).toEqual([]);
+    bench.run(bench.k.bus.invalidateRange(bench.mm, 3 * PAGE_SIZE, 4 * PAGE_SIZE));
     device.shared.atcs[0]!.setDead(false);
     bench.run(bench.k.bus.invalidateRange(bench.mm, 3 * PAGE_SIZE, 4 * PAGE_SIZE));
 
     expect(errors).toHaveLength(1);
+    expect(device.costs.commands("CMD_ATC_INV")).toBe(1);
+    expect(device.costs.commands("CMD_CFGI_STE")).toBe(1);
+    expect(bench.access(bound, 3, "read").outcome).toEqual({ kind: "abort", fault: "F_TRANSL_FORBIDDEN" });
   });
 });

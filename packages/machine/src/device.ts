@@ -12,6 +12,7 @@ import {
   deviceAccessOnce,
   type DeviceError,
   type DeviceEvent,
+  type FailurePoint,
   type HardwareTask,
   type ResolvedAccess,
   type SecondaryEntry,
@@ -192,6 +193,11 @@ export class Device {
   /** Paths of the hardware's own, each to be run again whenever it ends. The straight runner has them as tasks already. */
   get hardware(): readonly HardwareTask[] {
     return this.#device.hardware;
+  }
+
+  /** Ways in which its hardware may be made to fail. */
+  get failures(): readonly FailurePoint[] {
+    return this.#device.failures;
   }
 
   /** What the number that {@link read} and {@link write} return means. */

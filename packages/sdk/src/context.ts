@@ -4,6 +4,7 @@ import type { Costs } from "./costs.js";
 import type { DeviceEvents } from "./device-event.js";
 import type { HardwareTask } from "./binding.js";
 import type { DeviceMemory } from "./device-memory.js";
+import type { FailurePoints } from "./failure-points.js";
 import type { DvmLink } from "./host/dvm-link.js";
 import type { FaultServices } from "./host/fault-services.js";
 import type { IntervalServices } from "./host/interval-services.js";
@@ -17,6 +18,8 @@ export interface HardwareContext {
   readonly memory: DeviceMemory;
   readonly costs: Costs;
   readonly events: DeviceEvents;
+  /** Where hardware says how it may fail. */
+  readonly failures: FailurePoints;
   /** The shape of the machine's page tables. */
   readonly geometry: Geometry;
   /** Base pages that a page-table entry of each level maps; level 0 is the pte. */

@@ -17,6 +17,7 @@ export { checkDeclaration, type ContractFinding, mayFilterUpgrade } from "./chec
 export type { BindingContext, BoundMm, DeviceContext, HardwareContext } from "./context.js";
 export type { Binding, CachedTable, HardwareTask, SecondaryEntry } from "./binding.js";
 export { DeviceMemory, Words } from "./device-memory.js";
+export { type FailurePoint, FailurePoints } from "./failure-points.js";
 export { isWholeMm, type PageRange, pageRange } from "./page-range.js";
 export { alignedSpan, type PageSpan } from "./page-span.js";
 

@@ -1,6 +1,13 @@
 import { FOUR_LEVEL, type Geometry } from "@mmu-notifier/core";
 import { Memory, Scheduler } from "@mmu-notifier/steps";
-import { Costs, type DeviceEvent, DeviceEvents, DeviceMemory, type HardwareContext } from "../src/index.js";
+import {
+  Costs,
+  type DeviceEvent,
+  DeviceEvents,
+  DeviceMemory,
+  FailurePoints,
+  type HardwareContext,
+} from "../src/index.js";
 
 /** A hardware context without a kernel. */
 export function hardware(geometry: Geometry = FOUR_LEVEL) {
@@ -14,6 +21,7 @@ export function hardware(geometry: Geometry = FOUR_LEVEL) {
     memory: new DeviceMemory(memory, "dev"),
     costs: new Costs(),
     events,
+    failures: new FailurePoints(),
     geometry,
     spans,
   };

@@ -10,6 +10,7 @@ import {
   F_ACCESS,
   F_PERMISSION,
   F_TRANSLATION,
+  FailurePoints,
   type HardwareContext,
   InFlight,
   iotlb,
@@ -38,6 +39,7 @@ function setUp(agent = PLAIN, arch = "arm64") {
     memory: new DeviceMemory(k.memory, "dev"),
     costs: new Costs(),
     events,
+    failures: new FailurePoints(),
     geometry: k.tables.geometry,
     spans: k.tables.span,
   };

@@ -46,8 +46,9 @@ export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioRes
   const arch = scenario.arch ?? run.arch;
   if (scenario.arch !== undefined && run.arch !== undefined && !scenario.arch.startsWith(run.arch))
     return { scenario, skipped: `it is about ${scenario.arch}` };
-  const wanted = scenario.options ?? {};
   const has = registry.find("driver", driver).plugin.driver.options ?? {};
+  const wishes = Object.entries(scenario.wishes ?? {}).filter(([name]) => name in has);
+  const wanted = { ...Object.fromEntries(wishes), ...scenario.options };
   const missing = Object.keys(wanted).find((name) => !(name in has));
   if (missing !== undefined) return { scenario, skipped: `the driver has no option ${missing}` };
   const [script] = parseScripts(
@@ -77,9 +78,9 @@ export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioRes
   }
   const { model, session, problems } = built!;
   try {
-    const skipped = scenario.skips?.(hostFacts(session.machine.kernel));
-    if (skipped !== undefined) return { scenario, skipped };
     const device = session.devices.get("dev0")!;
+    const skipped = scenario.skips?.(hostFacts(session.machine.kernel)) ?? scenario.lacks?.(device);
+    if (skipped !== undefined) return { scenario, skipped };
     const expectation = expectationOf(scenario, session.machine, device);
     const { profile, arch: architecture } = session.machine.kernel;
     const on = { kernel: profile.name, arch: architecture.name };

@@ -1,4 +1,5 @@
 import type { Geometry, KernelConfig, UpgradeEventSites } from "@mmu-notifier/core";
+import type { Device } from "@mmu-notifier/machine";
 import type { HostFacts } from "@mmu-notifier/sdk";
 import type { ScriptSession } from "@mmu-notifier/script";
 import type { MachineThread } from "../machine-model/thread-task.js";
@@ -19,6 +20,8 @@ export interface Scenario {
   readonly arena?: number;
   /** Driver options that it needs; a driver without them is not put through it. */
   readonly options?: Readonly<Record<string, string | number | boolean>>;
+  /** Driver options that it sets where the driver has them. */
+  readonly wishes?: Readonly<Record<string, string | number | boolean>>;
   /** Another scenario with other hardware under the driver. @defaultValue false */
   readonly variant?: boolean;
   /** Shape of the page tables: bits of each level, the last first. @defaultValue blocks of four pages */
@@ -28,6 +31,8 @@ export interface Scenario {
   readonly arch?: string;
   /** Why it says nothing about this host; undefined when it does. */
   readonly skips?: (host: HostFacts) => string | undefined;
+  /** Why it says nothing about this device; undefined when it does. */
+  readonly lacks?: (device: Device) => string | undefined;
   /** The place in the kernel where the entry becomes writable, or where hardware's own change is met, if the scenario is about an upgrade. */
   readonly upgrade?: keyof UpgradeEventSites;
   /** It is hardware that changes the entry; the kernel only meets the change. @defaultValue false */

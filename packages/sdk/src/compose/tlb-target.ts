@@ -43,6 +43,7 @@ export function tlbTarget({ iotlbs = [], atcs = [], timedOut, other }: TlbParts)
           other?.(command);
       }
     },
+    unanswered: () => atcs.some((atc) => atc.unanswered),
     drained: () => iotlbs.every((iotlb) => iotlb.drained) && atcs.every((atc) => atc.drained),
   };
 }

@@ -6,7 +6,13 @@ import { drawHitPolicy, type HitPolicy } from "./hit-policy.js";
 import { InFlight } from "./in-flight.js";
 import { TlbArray, type TlbShape } from "./tlb-array.js";
 import { AccessRequest, type HeldRows, type NextStage, type TranslationStage } from "./translation.js";
-import { F_PERMISSION, leafAllows, TRANSLATION_KILLED, type TranslationResult } from "./translation-result.js";
+import {
+  F_PERMISSION,
+  F_TRANSL_FORBIDDEN,
+  leafAllows,
+  TRANSLATION_KILLED,
+  type TranslationResult,
+} from "./translation-result.js";
 
 /** How a device's translation cache is built. */
 export interface AtcOptions extends TlbShape {
@@ -23,6 +29,7 @@ export interface AtcOptions extends TlbShape {
 }
 
 const DEAD = 0;
+const FORBIDDEN = 1;
 
 /**
  * The address translation cache inside a device (PCIe ATS). It is filled by translation requests, whose completions carry rights
@@ -50,7 +57,11 @@ export class Atc implements TranslationStage {
     this.#policy = options.hitPolicy ?? "nondeterministic";
     this.#array = new TlbArray(context.memory, context.spans, `atc ${options.sid}.${options.ssid}`, options);
     this.inFlight = new InFlight(context.memory, `atc ${options.sid}.${options.ssid}`);
-    this.#registers = context.memory.words(`atc ${options.sid}.${options.ssid} registers`, 1);
+    this.#registers = context.memory.words(`atc ${options.sid}.${options.ssid} registers`, 2);
+    context.failures.add({
+      name: `atc ${options.sid}.${options.ssid} does not answer invalidate requests`,
+      set: (failed) => this.setDead(failed),
+    });
   }
 
   /** The device stops answering invalidate requests: an injected failure. In a step or at set-up. */
@@ -63,11 +74,26 @@ export class Atc implements TranslationStage {
     return this.#registers.get(DEAD) !== 0;
   }
 
+  /**
+   * STE.EATS = 0: the IOMMU answers no translation request of the device any more and lets no translated access pass, so that nothing the
+   * cache holds is of any use. In a step; accesses under way are done when the next barrier completes.
+   */
+  forbid(): void {
+    this.#registers.set(FORBIDDEN, 1);
+    this.#drop(0, Infinity);
+  }
+
+  /** {@link forbid} has been called: whoever sends an invalidate request now waits in vain. */
+  get forbidden(): boolean {
+    return this.#registers.get(FORBIDDEN) !== 0;
+  }
+
   *translate(request: AccessRequest, next: NextStage): Path<TranslationResult> {
     const { vpn, write } = request;
     const { costs, events } = this.#context;
     const policy = yield* drawHitPolicy(this.#policy);
     const looked = yield step("atc lookup", () => {
+      if (this.forbidden) return F_TRANSL_FORBIDDEN;
       const slot = this.#array.find(0, vpn);
       let leaf = this.#array.leaf(slot, vpn);
       const refused = leaf !== 0 && !leafAllows(leaf, write);
@@ -90,7 +116,10 @@ export class Atc implements TranslationStage {
 
   /** An invalidate request for pages [start, end). Returns the number of entries dropped, -1 when the device is dead. In steps. */
   invalidate(start: number, end: number): number {
-    if (this.dead) return -1;
+    return this.dead ? -1 : this.#drop(start, end);
+  }
+
+  #drop(start: number, end: number): number {
     this.inFlight.cover(-1, start, end, this.#context.spans[1]);
     return this.#array.invalidate(-1, start, end, (vpn) => {
       this.#context.costs.dropped(-1, vpn, false);
@@ -99,9 +128,14 @@ export class Atc implements TranslationStage {
     });
   }
 
-  /** No access uses what was dropped: the invalidate completion may be sent. */
+  /** No access uses what was dropped, so that the invalidate completion may be sent; or nobody will send it. */
   get drained(): boolean {
-    return this.dead || this.inFlight.drained;
+    return (this.dead && !this.forbidden) || this.inFlight.drained;
+  }
+
+  /** An invalidate request arrived, and the device has stopped answering before it could say that it was done. */
+  get unanswered(): boolean {
+    return this.dead && !this.forbidden && !this.inFlight.drained;
   }
 
   /** The entries, for checkers and pictures. */

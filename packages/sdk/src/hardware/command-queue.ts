@@ -17,6 +17,8 @@ export interface CommandTarget {
   execute(command: Command): void;
   /** Everything that executed commands made stale is out of use: CMD_SYNC may complete. */
   drained(): boolean;
+  /** A device that took an invalidate request will not say that it is done: CMD_SYNC completes with an error. @defaultValue never */
+  unanswered?(): boolean;
 }
 
 /** How a command queue is built. */
@@ -293,7 +295,7 @@ export class CommandQueue {
   }
 
   #complete(row: number): void {
-    const failed = this.#registers.get(ATC_TIMED_OUT) !== 0;
+    const failed = this.#registers.get(ATC_TIMED_OUT) !== 0 || this.#options.target.unanswered?.() === true;
     this.#registers.set(ATC_TIMED_OUT, 0);
     if (failed) {
       this.#context.costs.count("timeouts");

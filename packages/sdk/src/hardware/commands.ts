@@ -92,6 +92,14 @@ export const atcInv = (sid: number, ssid: number, start: number, pages: number):
   pages,
   arg: ssid,
 });
+/** CMD_CFGI_STE: the stream table entry of one stream changed. */
+export const cfgiSte = (sid: number): Command => ({
+  opcode: OPCODES.CMD_CFGI_STE,
+  id: sid,
+  start: 0,
+  pages: 0,
+  arg: 0,
+});
 /** CMD_CFGI_CD: the context descriptor of one stream and substream changed. */
 export const cfgiCd = (sid: number, ssid: number): Command => ({
   opcode: OPCODES.CMD_CFGI_CD,

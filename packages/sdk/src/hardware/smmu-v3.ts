@@ -38,6 +38,11 @@ export interface SmmuV3Options {
   readonly atcWays: number;
   /** What a device does with an entry of its ATC that lacks a right. */
   readonly atcHitPolicy: HitPolicy;
+  /**
+   * What the driver does about a master that did not answer an ATC_INV: turn its ATS off, so that what its cache may still hold is of
+   * no use, or go on as if it had, as mainline does: the frames that the cache leads to are given away all the same.
+   */
+  readonly onAtcTimeout: "disable-ats" | "go-on";
   /** Entries of the walk cache; 0 is none. */
   readonly walkCacheEntries: number;
   /** 2^asidBits - 1 ASIDs. */
@@ -61,6 +66,7 @@ export const SMMU_V3_DEFAULTS: SmmuV3Options = {
   atcSets: 1,
   atcWays: 4,
   atcHitPolicy: "nondeterministic",
+  onAtcTimeout: "disable-ats",
   walkCacheEntries: 0,
   asidBits: 8,
   stallMax: 16,

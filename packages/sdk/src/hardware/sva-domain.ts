@@ -4,7 +4,8 @@ import type { BindingContext } from "../context.js";
 import { type DeviceFault, FAULT_ABORT, type FaultStrategy } from "../fault-strategy.js";
 import { Atc } from "./atc.js";
 import { chain } from "./chain.js";
-import { atcInv, cfgiCd, tlbiNhAsid } from "./commands.js";
+import { CERROR_ATC_INV_SYNC } from "./command-queue.js";
+import { atcInv, cfgiCd, cfgiSte, type Command, tlbiNhAsid } from "./commands.js";
 import { ContextDescriptor } from "./context-descriptor.js";
 import { abortOnFault, softwareFault } from "./fault-strategies.js";
 import { atcInvRange, tlbiRange } from "./range-encoding.js";
@@ -59,10 +60,11 @@ export class SvaDomain {
   faultStrategy(beforeRetry?: (fault: DeviceFault) => Path): FaultStrategy {
     const { cd } = this;
     const alive = this.#strategy(beforeRetry);
+    const gone = (): boolean => cd.dead || this.#atsDisabled;
     return {
       name: alive.name,
       *handle(fault) {
-        const dead = yield step("cd.S", () => (cd.dead ? 1 : 0));
+        const dead = yield step("cd.S", () => (gone() ? 1 : 0));
         return dead !== 0 ? FAULT_ABORT : yield* alive.handle(fault);
       },
     };
@@ -83,10 +85,31 @@ export class SvaDomain {
     yield* this.#smmu.queue.issue(tlbiRange(asid, start, end, { ril: options.ril, pageShift: host.pageShift }));
   }
 
-  /** ATC_INV for an aligned span around pages [start, end) to each master, and CMD_SYNC. Nothing without ATS. */
-  *invalidateAtcs(start: number, end: number): Path {
-    if (this.atcs.length > 0)
-      yield* this.#smmu.queue.issue(this.atcs.map(({ sid, ssid }) => atcInvRange(sid, ssid, start, end)));
+  /**
+   * ATC_INV for an aligned span around pages [start, end) to each master, and CMD_SYNC. Nothing without ATS. What a master that does not
+   * answer has cached is of no use afterwards: see {@link SmmuV3Options.onAtcTimeout}.
+   */
+  invalidateAtcs(start: number, end: number): Path {
+    return this.#emptyAtcs(this.atcs.map(({ sid, ssid }) => atcInvRange(sid, ssid, start, end)));
+  }
+
+  *#emptyAtcs(commands: readonly Command[]): Path {
+    if (commands.length === 0) return;
+    const disabled = yield step("master->ats_enabled", () => (this.#atsDisabled ? 1 : 0));
+    if (disabled !== 0) return;
+    const error = yield* this.#smmu.queue.issue(commands);
+    if (error !== CERROR_ATC_INV_SYNC || this.#context.options.onAtcTimeout === "go-on") return;
+    // The barrier does not say who was silent, and what was to be dropped must be out of use when this call returns.
+    yield step("ste.EATS = 0", () => {
+      for (const cache of this.atcs) cache.forbid();
+      return 0;
+    });
+    yield* this.#smmu.queue.issue(this.atcs.map(({ sid }) => cfgiSte(sid)));
+  }
+
+  /** In steps. */
+  get #atsDisabled(): boolean {
+    return this.atcs.some((cache) => cache.forbidden);
   }
 
   /** arm_smmu_mm_release(): no walk starts any more and nothing cached stays. A second time it does nothing. */
@@ -100,7 +123,7 @@ export class SvaDomain {
     const { queue } = this.#smmu;
     yield* queue.issue([cfgiCd(0, this.#context.mm.id)]);
     yield* queue.issue([tlbiNhAsid(asid)]);
-    if (this.atcs.length > 0) yield* queue.issue(this.atcs.map(({ sid, ssid }) => atcInv(sid, ssid, 0, Infinity)));
+    yield* this.#emptyAtcs(this.atcs.map(({ sid, ssid }) => atcInv(sid, ssid, 0, Infinity)));
     yield step("cd: cleared", () => {
       this.cd.setCleared();
       return 0;

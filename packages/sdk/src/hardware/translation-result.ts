@@ -1,6 +1,7 @@
 /** Faults by the SMMU specification's names and numbers; other hardware maps its own onto them. */
 export const FAULT_CODES = {
   F_STREAM_DISABLED: 0x06,
+  F_TRANSL_FORBIDDEN: 0x07,
   C_BAD_CD: 0x0a,
   F_TRANSLATION: 0x10,
   F_ADDR_SIZE: 0x11,
@@ -19,6 +20,7 @@ export type FaultCode = keyof typeof FAULT_CODES;
 export type TranslationResult = number;
 
 export const F_STREAM_DISABLED = -FAULT_CODES.F_STREAM_DISABLED;
+export const F_TRANSL_FORBIDDEN = -FAULT_CODES.F_TRANSL_FORBIDDEN;
 export const C_BAD_CD = -FAULT_CODES.C_BAD_CD;
 export const F_TRANSLATION = -FAULT_CODES.F_TRANSLATION;
 export const F_ADDR_SIZE = -FAULT_CODES.F_ADDR_SIZE;

@@ -10,6 +10,7 @@ import { declarationsOf, type SecondaryMmuDefinition, type UpgradeDecision, upgr
 import { DeviceEvents } from "../device-event.js";
 import { DeviceMemory } from "../device-memory.js";
 import { SdkError } from "../errors.js";
+import { type FailurePoint, FailurePoints } from "../failure-points.js";
 import { Walker } from "../hardware/walker.js";
 import { type AddressSpaceAllocator, cpuAsids, maxPinnedAsids } from "./asid-pool.js";
 import { type CallbackBreach, CallbackWatch } from "./callback-watch.js";
@@ -80,6 +81,7 @@ export class Device<D, O extends object> {
   readonly #faults: DeviceOptions<O>["faults"];
   readonly #breach: (breach: CallbackBreach) => void;
   readonly #tasks: HardwareTask[] = [];
+  readonly #failures = new FailurePoints();
   readonly #bound: BoundDevice[] = [];
 
   /** @throws SdkError SDK_OPTIONS_INVALID, and whatever the driver throws */
@@ -103,6 +105,7 @@ export class Device<D, O extends object> {
       memory: new DeviceMemory(k.memory, name),
       costs: this.costs,
       events: this.events,
+      failures: this.#failures,
       geometry: k.tables.geometry,
       spans: k.tables.span,
       dvm: dvmLink(k.dvm),
@@ -123,6 +126,11 @@ export class Device<D, O extends object> {
   /** Paths of the hardware's own, each to be run again whenever it ends. */
   get hardware(): readonly HardwareTask[] {
     return this.#tasks;
+  }
+
+  /** Ways in which the hardware may fail, those of its bindings included. */
+  get failures(): readonly FailurePoint[] {
+    return this.#failures.all;
   }
 
   /** Bindings in the order they were made. */
