@@ -53,7 +53,7 @@ const nothing = (): number => 0;
 
 /**
  * The automaton of one task, grown as the search needs it: the first time a (locals, results) pair is seen the generator runs
- * over those results once and its pending step is kept; afterwards (node, result) to next node is a table look-up.
+ * over those results once and its pending step is kept, with that generator, for good; afterwards (node, result) to next node is a table look-up.
  */
 export class Automaton {
   readonly task: TaskModel;
@@ -61,8 +61,6 @@ export class Automaton {
   /** First node of an iteration, by its locals. */
   readonly #first = new Map<string, number>();
   readonly #order: LockOrder;
-  /** The generator run last and the node it stands at: a straight stretch runs on instead of starting over. */
-  #last: { node: Node; run: Run } | undefined;
   /** Times a generator was started. */
   runs = 0;
   /** Iterations that are being begun inside each other. */
@@ -128,8 +126,6 @@ export class Automaton {
   }
 
   #follow(node: Node, result: number): number {
-    const last = this.#last;
-    this.#last = undefined;
     const log = [...node.log, result];
     let run: Run | undefined;
     if (!Number.isSafeInteger(result)) {
@@ -144,8 +140,8 @@ export class Automaton {
       );
     }
     try {
-      if (last?.node === node) run = last.run;
-      else run = this.#rerun(node);
+      // A run of its own: what the path changes on its way on must not reach the step that was kept, which may read it.
+      run = this.#rerun(node);
       this.#resume(run, result);
     } catch (error) {
       return this.#add(node.locals, log, node, run, this.#attribute(error, run));
@@ -240,7 +236,6 @@ export class Automaton {
       large: new Map(),
     };
     this.nodes.push(node);
-    if (run !== undefined && fault === undefined) this.#last = { node, run };
     return node.id;
   }
 

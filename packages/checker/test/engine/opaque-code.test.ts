@@ -50,6 +50,19 @@ describe("third-party code", () => {
     expect(codes(model)).toContainEqual(["HIDDEN-STATE", "CHECKER_HIDDEN_STATE"]);
   });
 
+  it("may change on its way what an earlier step reads: that step sees what it was yielded with", () => {
+    const model = beside(function* () {
+      const fault = { expects: 0 };
+      const expected = yield step("look", () => fault.expects);
+      fault.expects = 1;
+      if (expected !== 0) yield step("wrong", () => violation("CONTRACT", "fault", "the step looked into its future"));
+      return null;
+    });
+
+    // "look" runs from four states of the other task, and the path goes on after the first.
+    expect(explore(model)).toMatchObject({ findings: [], states: 8 });
+  });
+
   it("that keeps state inside a step is found out", () => {
     let calls = 0;
     const model = beside(function* () {
