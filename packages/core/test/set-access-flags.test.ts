@@ -24,6 +24,10 @@ function readOnly(machine: TlbMachine): number {
   return machine.k.arch.writeEncoding === "dbm" ? VM_RO | PTE_RDONLY : VM_RO;
 }
 
+function withTlb(arch: string): TlbMachine {
+  return new TlbMachine("v6.4", arch, { config: { cpus: 2, cpuTlbEntries: 2 } });
+}
+
 function upgrade(machine: TlbMachine, vpn: number, ptep: number, dirty = true) {
   const { k, mm } = machine;
   const young = pteMkyoung(k.tables.get(ptep));
@@ -218,6 +222,30 @@ describe("what an architecture does after the store", () => {
   ])("update_mmu_cache() on %s %s flushes %j and tells no secondary TLB", (profile, arch, expected) => {
     const machine = new TlbMachine(profile, arch);
     expect(machine.flushes(updateMmuCache(machine.k, 0, machine.mm, 5))).toEqual(expected);
+  });
+
+  it("update_mmu_cache() of sparc64 reads the entry and puts it into the CPU's TLB in a second step", () => {
+    const machine = withTlb("sparc64");
+    const { k, mm } = machine;
+    const ptep = machine.map(5, VM_RO);
+    const path = updateMmuCache(k, 1, mm, 5);
+    const read = path.next(0);
+    if (read.done === true) throw new Error("nothing is read");
+    const pte = read.value.run(0);
+    k.tables.set(ptep, 0);
+    const insert = path.next(pte);
+    if (insert.done === true) throw new Error("nothing is preloaded");
+    insert.value.run(0);
+    expect([0, 1].map((cpu) => k.tlbs.lookup(cpu, k.mms.asid(mm), 5))).toEqual([0, pte]);
+  });
+
+  it("update_mmu_cache() preloads nothing that is not there, and on arm64 nothing at all", () => {
+    const sparc = withTlb("sparc64");
+    sparc.flushes(updateMmuCache(sparc.k, 0, sparc.mm, 5));
+    const arm = withTlb("arm64");
+    arm.map(5, VM_RO);
+    arm.flushes(updateMmuCache(arm.k, 0, arm.mm, 5));
+    for (const { k, mm } of [sparc, arm]) expect(k.tlbs.lookup(0, k.mms.asid(mm), 5)).toBe(0);
   });
 
   it.each([

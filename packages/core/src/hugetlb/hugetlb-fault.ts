@@ -90,6 +90,7 @@ function* present(k: Kernel, vmf: VmFault): Path<number> {
     yield setPteAt(k, mm, vmf.vpn, pmdp, vmf.origPte);
   }
   const outcome = yield* upgrade(k, vmf);
+  yield unlockPut(k, page);
   yield unlockPtl(k, pmdp);
   if (upgradeEventDue(k, "hugetlbFault", "after-ptl", outcome.upgrade)) {
     const base = hugeBase(k, vmf.vpn);
@@ -97,7 +98,6 @@ function* present(k: Kernel, vmf: VmFault): Path<number> {
     if (!k.profile.upgradeEventOnlyWhenGained) yield* updateMmuCache(k, vmf.cpu, mm, vmf.vpn);
     yield* notifyProtectionUpgrade(k, mm, base, base + k.tables.hugePages);
   }
-  yield unlockPut(k, page);
   yield mutexUnlock(k.hugetlb.faultMutex);
   return outcome.result;
 }

@@ -1,7 +1,18 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { type Ptep, PTE_LEVEL } from "../page-table.js";
-import { type Pte, PTE_AF, PTE_CONT, PTE_DIRTY, PTE_RDONLY, PTE_WRITE, ptePfn, ptePresent } from "../pte.js";
+import {
+  type Pte,
+  PTE_AF,
+  PTE_CONT,
+  PTE_DIRTY,
+  PTE_RDONLY,
+  PTE_VALID,
+  PTE_WRITE,
+  pteHugeLeaf,
+  ptePfn,
+  ptePresent,
+} from "../pte.js";
 import {
   changesWrite,
   CONT_PTES,
@@ -157,9 +168,24 @@ function functionNames(k: Kernel, level: number, { hugetlb = false }: SetAccessF
   return level === PTE_LEVEL ? functions.pte : functions.pmd;
 }
 
-/** update_mmu_cache(): what an architecture does after the entry of `vpn` got usable. Called under the PTL. */
+/**
+ * update_mmu_cache(): what an architecture does after the entry of `vpn` got usable. Called under the PTL; one that preloads reads the
+ * entry and then puts it into the CPU's TLB, and nothing but that lock keeps the two together.
+ */
 export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  if (k.arch.setAccessFlags.updateMmuCache === "local-flush") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
+  const { updateMmuCache: does } = k.arch.setAccessFlags;
+  if (does === "local-flush") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
+  else if (does === "preload" && k.tlbs.entries > 0) {
+    const pte = yield step("update_mmu_cache: read", () => {
+      const ptep = k.tables.leaf(k.mms.pgd(mm), vpn);
+      return ptep === 0 ? 0 : k.tables.get(ptep);
+    });
+    if ((pte & PTE_VALID) === 0) return;
+    yield step("update_mmu_cache: preload", () => {
+      k.tlbs.insert(cpu, k.mms.asid(mm), vpn, pte, pteHugeLeaf(pte) ? k.tables.hugePages : 1);
+      return 0;
+    });
+  }
 }
 
 /**
