@@ -1,27 +1,9 @@
-import { PluginRegistry } from "@mmu-notifier/machine";
-import { ARENA_PAGE, parseScripts, ScriptSession, type Trial } from "@mmu-notifier/script";
+import { ARENA_PAGE } from "@mmu-notifier/script";
 import { checkDefinition } from "@mmu-notifier/sdk";
-import { afterEach, describe, expect, it } from "vitest";
+import { runOps, stuckTrials } from "@mmu-notifier/testkit";
+import { describe, expect, it } from "vitest";
 import driver, { type GpuBinding } from "../src/driver.js";
 import { VARIANTS, verdicts } from "../src/verdicts.js";
-
-const sessions: ScriptSession[] = [];
-afterEach(() => {
-  for (const session of sessions.splice(0)) session.close();
-});
-
-/** A machine with the device dev0, and what each line of a script came to on it. */
-function run(ops: string, kernel = "v6.12", options = "") {
-  const [script] = parseScripts(`device dev0 driver ${driver.name} ${options}\n${ops.replaceAll("; ", "\n")}\n`);
-  const registry = PluginRegistry.withCore().add(driver, "this example");
-  const session = new ScriptSession(script!, { registry, kernel, arch: "arm64", snapshots: false, detail: true });
-  sessions.push(session);
-  const records = script!.statements.map((statement) => session.run(statement));
-  return { session, device: session.devices.get("dev0")!, records, last: records.at(-1)! };
-}
-
-const stuck = (trials: readonly Trial[]): string[] =>
-  trials.filter(({ outcome }) => outcome === "livelock").map(({ kernel, scenario }) => `${kernel} ${scenario}`);
 
 describe("hmm-gpu", () => {
   it("is a definition that a machine accepts", () => {
@@ -29,7 +11,7 @@ describe("hmm-gpu", () => {
   });
 
   it("never stands still, whether it hears of upgrades or not", () => {
-    for (const variant of VARIANTS) expect(stuck(verdicts(variant))).toEqual([]);
+    for (const variant of VARIANTS) expect(stuckTrials(verdicts(variant))).toEqual([]);
   });
 
   it("pays for hearing of its own upgrade with one more round, on the kernels that send the event", () => {
@@ -41,7 +23,7 @@ describe("hmm-gpu", () => {
   });
 
   it("has a page to itself until the CPU touches it, and does not start again because of its own conversion", () => {
-    const { device, session } = run("map 0 4 rw- p anon; write 0");
+    const { device, session, more } = runOps(driver, "map 0 4 rw- p anon; write 0");
     const { mirror } = device.binding().binding as GpuBinding;
 
     expect(session.machine.run(mirror.exclusive(ARENA_PAGE))).toBe(0);
@@ -49,21 +31,20 @@ describe("hmm-gpu", () => {
     expect(device.access(ARENA_PAGE, "write", 7)).toMatchObject({ outcome: { kind: "value" }, faults: 0 });
     expect(device.entries().map(({ where }) => where)).toEqual(["mirror", "iotlb"]);
 
-    const [read] = parseScripts("read 0\n");
-    expect(session.run(read!.statements[0]!)).toMatchObject({ val: 7 });
+    expect(more("read 0")).toMatchObject([{ val: 7 }]);
     expect(device.entries()).toEqual([]);
     expect(device.costs.of("callbacks")).toBe(1);
   });
 
   it("cannot have a page of a file to itself", () => {
-    const { device, session } = run("map 0 4 rw- s mem");
+    const { device, session } = runOps(driver, "map 0 4 rw- s mem");
     const { mirror } = device.binding().binding as GpuBinding;
 
     expect(session.machine.run(mirror.exclusive(ARENA_PAGE))).toBeLessThan(0);
   });
 
   it("has all pages of a job in its table before the job runs", () => {
-    const { device, session } = run("map 0 4 rw- p anon");
+    const { device, session } = runOps(driver, "map 0 4 rw- p anon");
     const { mirror } = device.binding().binding as GpuBinding;
 
     expect(session.machine.run(mirror.populate(ARENA_PAGE, 4, true))).toBe(0);
@@ -77,7 +58,10 @@ describe("hmm-gpu", () => {
   });
 
   it("keeps a child's pages and its parent's apart", () => {
-    const { records } = run("map 0 4 rw- p anon; write 0; dev dev0 read 0; fork; dev dev0 write 0; cread 0 0; read 0");
+    const { records } = runOps(
+      driver,
+      "map 0 4 rw- p anon; write 0; dev dev0 read 0; fork; dev dev0 write 0; cread 0 0; read 0",
+    );
     const [, write, read, , , child, parent] = records;
 
     expect(read!.val).toBeDefined();

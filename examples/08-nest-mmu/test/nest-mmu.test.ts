@@ -1,27 +1,9 @@
-import { PluginRegistry } from "@mmu-notifier/machine";
-import { ARENA_PAGE, parseScripts, ScriptSession, type Trial } from "@mmu-notifier/script";
+import { ARENA_PAGE } from "@mmu-notifier/script";
 import { checkDeclaration, checkDefinition, hostFacts } from "@mmu-notifier/sdk";
-import { afterEach, describe, expect, it } from "vitest";
+import { runOps, stuckTrials } from "@mmu-notifier/testkit";
+import { describe, expect, it } from "vitest";
 import driver from "../src/driver.js";
 import { VARIANTS, verdicts } from "../src/verdicts.js";
-
-const sessions: ScriptSession[] = [];
-afterEach(() => {
-  for (const session of sessions.splice(0)) session.close();
-});
-
-/** A machine with the device dev0, and what each line of a script came to on it. */
-function run(ops: string, kernel = "v6.12", options = "") {
-  const [script] = parseScripts(`device dev0 driver ${driver.name} ${options}\n${ops.replaceAll("; ", "\n")}\n`);
-  const registry = PluginRegistry.withCore().add(driver, "this example");
-  const session = new ScriptSession(script!, { registry, kernel, arch: "arm64", snapshots: false, detail: true });
-  sessions.push(session);
-  const records = script!.statements.map((statement) => session.run(statement));
-  return { session, device: session.devices.get("dev0")!, records, last: records.at(-1)! };
-}
-
-const stuck = (trials: readonly Trial[]): string[] =>
-  trials.filter(({ outcome }) => outcome === "livelock").map(({ kernel, scenario }) => `${kernel} ${scenario}`);
 
 describe("nest-mmu", () => {
   it("is a definition that a machine accepts", () => {
@@ -29,7 +11,7 @@ describe("nest-mmu", () => {
   });
 
   it("stands still on v7.3, whose flush after an upgrade is local, and nowhere else", () => {
-    const kernels = new Set(stuck(verdicts(VARIANTS[0]!)).map((trial) => trial.split(" ")[0]));
+    const kernels = new Set(stuckTrials(verdicts(VARIANTS[0]!)).map((trial) => trial.split(" ")[0]));
 
     expect([...kernels]).toEqual(["v7.3"]);
   });
@@ -38,13 +20,13 @@ describe("nest-mmu", () => {
     ["v6.12", 0],
     ["v7.3", 1],
   ])("says so before anything runs, on %s", (kernel, findings) => {
-    const { session } = run("map 0 4 rw- p anon", kernel);
+    const { session } = runOps(driver, "map 0 4 rw- p anon", { kernel });
 
     expect(checkDeclaration(driver, hostFacts(session.machine.kernel), driver.options!)).toHaveLength(findings);
   });
 
   it("loses a page in both levels by the CPU's own flush, without a command or a callback", () => {
-    const { device, last } = run("map 0 4 rw- p anon; dev dev0 write 0; unmap 0 1; dev dev0 read 0");
+    const { device, last } = runOps(driver, "map 0 4 rw- p anon; dev dev0 write 0; unmap 0 1; dev dev0 read 0");
 
     expect(last.err).toBe("F_TRANSLATION");
     expect(device.report().commands).toEqual({});
@@ -52,14 +34,14 @@ describe("nest-mmu", () => {
   });
 
   it("serves a second access of another page's neighbour from the nest when its own cache is full", () => {
-    const { device } = run("map 0 4 rw- p anon; dev dev0 write 0 3; dev dev0 read 0");
+    const { device } = runOps(driver, "map 0 4 rw- p anon; dev dev0 write 0 3; dev dev0 read 0");
 
     expect(device.costs.of("walks")).toBe(6);
     expect(device.entries().filter(({ vpn }) => vpn === ARENA_PAGE)).toHaveLength(2);
   });
 
   it("walks nothing after the process is gone", () => {
-    const { last } = run("map 0 4 rw- p anon; dev dev0 write 0; exit; dev dev0 read 0");
+    const { last } = runOps(driver, "map 0 4 rw- p anon; dev dev0 write 0; exit; dev dev0 read 0");
 
     expect(last.err).toBeDefined();
   });

@@ -1,27 +1,8 @@
-import { PluginRegistry } from "@mmu-notifier/machine";
-import { parseScripts, ScriptSession, type Trial } from "@mmu-notifier/script";
 import { checkDeclaration, checkDefinition, hostFacts } from "@mmu-notifier/sdk";
-import { afterEach, describe, expect, it } from "vitest";
+import { runOps, stuckTrials } from "@mmu-notifier/testkit";
+import { describe, expect, it } from "vitest";
 import driver from "../src/driver.js";
 import { VARIANTS, verdicts } from "../src/verdicts.js";
-
-const sessions: ScriptSession[] = [];
-afterEach(() => {
-  for (const session of sessions.splice(0)) session.close();
-});
-
-/** A machine with the device dev0, and what each line of a script came to on it. */
-function run(ops: string, kernel = "v6.12", options = "") {
-  const [script] = parseScripts(`device dev0 driver ${driver.name} ${options}\n${ops.replaceAll("; ", "\n")}\n`);
-  const registry = PluginRegistry.withCore().add(driver, "this example");
-  const session = new ScriptSession(script!, { registry, kernel, arch: "arm64", snapshots: false, detail: true });
-  sessions.push(session);
-  const records = script!.statements.map((statement) => session.run(statement));
-  return { session, device: session.devices.get("dev0")!, records, last: records.at(-1)! };
-}
-
-const stuck = (trials: readonly Trial[]): string[] =>
-  trials.filter(({ outcome }) => outcome === "livelock").map(({ kernel, scenario }) => `${kernel} ${scenario}`);
 
 describe("two-bindings", () => {
   it("is a definition that a machine accepts", () => {
@@ -29,7 +10,7 @@ describe("two-bindings", () => {
   });
 
   it("stands still where it walks and nobody tells it, never where it pins", () => {
-    const [walks, pins] = VARIANTS.map((variant) => stuck(verdicts(variant)));
+    const [walks, pins] = VARIANTS.map((variant) => stuckTrials(verdicts(variant)));
 
     expect(walks).toContain("v6.4 reuse");
     expect(walks!.some((trial) => trial.startsWith("v6.12"))).toBe(false);
@@ -37,7 +18,7 @@ describe("two-bindings", () => {
   });
 
   it("decides for each binding: one device, two processes, two answers", () => {
-    const { device, session } = run("map 0 4 rw- p anon");
+    const { device, session } = runOps(driver, "map 0 4 rw- p anon");
     const other = session.machine.createProcess({ name: "other" });
     device.bind(other);
 
@@ -51,10 +32,10 @@ describe("two-bindings", () => {
   });
 
   it("goes on with the frame that it pinned when the process copies, moves or swaps; both keep seeing one page", () => {
-    const { last, records } = run(
+    const { last, records } = runOps(
+      driver,
       "map 0 4 rw- p anon; dev dev0 write 0; fork; write 0; dev dev0 read 0; read 0",
-      "v6.12",
-      "contexts=0",
+      { options: "contexts=0" },
     );
 
     expect(records.at(-2)!.val).toBe(last.val);
@@ -62,7 +43,7 @@ describe("two-bindings", () => {
 
   it("forgets a page that is unmapped, and pins the next one at that address", () => {
     const ops = "map 0 1 rw- p anon; write 0; dev dev0 read 0; unmap 0 1; dev dev0 read 0";
-    const { device, last, session } = run(ops, "v6.12", "contexts=0");
+    const { device, last, session } = runOps(driver, ops, { options: "contexts=0" });
 
     expect(last.err).toBe("F_TRANSLATION");
     session.machine.run(device.unbind(session.process));
