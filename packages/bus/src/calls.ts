@@ -105,7 +105,8 @@ export class Calls implements Detours {
     else yield* unwind(this.#list, this.#state.subscriptions, entered, path.slot - START_SLOT, main);
     path.unclaimed ??= main.unclaimed;
     if (!main.blockable) path.ret = -EAGAIN;
-    if (path.viaIntervals && this.#state.rules.undoIntervalsOnEagain === true) {
+    // A blockable start that was refused has not failed: its end is still to come.
+    if (path.ret !== 0 && path.viaIntervals && this.#state.rules.undoIntervalsOnEagain === true) {
       yield this.#intervals.invEndStep(main.mm);
     }
   }
