@@ -22,11 +22,21 @@ export { type Problem, type ScriptModel, scriptModel, type ScriptModelOptions } 
 export type { MachineThread, StepRule, Use } from "./machine-model/thread-task.js";
 
 // Scenarios that every driver is put through
+export { checkScript, type ScriptCheck, type ScriptResult } from "./scenarios/check-script.js";
 export { checkScenario, type ScenarioResult, type ScenarioRun } from "./scenarios/check-scenario.js";
 export type { Expectation } from "./scenarios/expectation.js";
-export { type PatchQuestion, patchQuestions } from "./scenarios/patch-questions.js";
 export type { Scenario } from "./scenarios/scenario.js";
 export { scenarios } from "./scenarios/scenarios.js";
+
+// The patch on trial
+export {
+  type Amendment,
+  type PatchCase,
+  type PatchQuestion,
+  patchQuestions,
+  type DriverChoice,
+} from "./patch-trial/questions.js";
+export { type PatchKernel, patchKernels, type PatchTrial, tryPatch } from "./patch-trial/try-patch.js";
 
 // Counterexamples
 export { closingSentence, type Suspect } from "./counterexample/closing.js";
@@ -35,7 +45,7 @@ export { toPerfetto, type TraceEvent } from "./counterexample/perfetto.js";
 export { type Counterexample, counterexampleOf, replay, type ReplayedStep } from "./counterexample/replay.js";
 export { scheduleToString } from "./counterexample/schedule-string.js";
 export type { Change } from "./counterexample/snapshot.js";
-export { type TableOptions, toTable } from "./counterexample/table.js";
+export { type TableOptions, toTable, wrap } from "./counterexample/table.js";
 
 // Models to measure and to learn from
 export { asidAllocator, type AsidAllocatorOptions } from "./models/asid-allocator.js";

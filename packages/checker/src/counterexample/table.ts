@@ -77,8 +77,18 @@ function fit(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, width - 1)}~`;
 }
 
-/** Breaks a text at spaces; words that are too long are cut. */
-function wrap(text: string, width: number): string[] {
+/** Where a word that is too long is cut: after a sign that joins its parts, or where it has to be. */
+function cut(word: string, width: number): number {
+  for (let end = width; end > width / 2; end--) if (/[_.,()[\]/:-]/.test(word[end - 1]!)) return end;
+  return width;
+}
+
+/**
+ * Breaks a text at spaces; words that are too long are cut.
+ *
+ * @public
+ */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const whole of text.split(" ")) {
@@ -86,8 +96,9 @@ function wrap(text: string, width: number): string[] {
     while (word.length > width) {
       if (line !== "") lines.push(line);
       line = "";
-      lines.push(word.slice(0, width));
-      word = word.slice(width);
+      const end = cut(word, width);
+      lines.push(word.slice(0, end));
+      word = word.slice(end);
     }
     if (line !== "" && line.length + 1 + word.length > width) {
       lines.push(line);

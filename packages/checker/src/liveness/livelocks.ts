@@ -33,7 +33,7 @@ export function livelocks(walker: Walker, graph: Graph, trail: Trail, kind: "tas
   );
   if (anybody.fair !== undefined) {
     const who = namesIn(walker, graph, anybody.fair);
-    const what = `${who.join(", ")} go on for ever and nobody makes progress`;
+    const what = `${goesOn(who)} for ever and nobody makes progress`;
     return [
       { verdict: "LIVELOCK", about: who.join(", "), what, severity: "error", schedule: lasso(anybody.fair, true) },
     ];
@@ -48,7 +48,7 @@ export function livelocks(walker: Walker, graph: Graph, trail: Trail, kind: "tas
       (task) => task === t,
     );
     if (alone.fair === undefined) continue;
-    const what = `${namesIn(walker, graph, alone.fair).join(", ")} go on for ever and ${tasks[t]!.name} makes no progress`;
+    const what = `${goesOn(namesIn(walker, graph, alone.fair))} for ever and ${tasks[t]!.name} makes no progress`;
     findings.push({
       verdict: "STARVATION",
       about: tasks[t]!.name,
@@ -98,6 +98,8 @@ function someoneWorks(walker: Walker, state: number, counts: (task: number) => b
     return counts(t) && node.step !== undefined && !(task.serves === true && node.log.length === 0);
   });
 }
+
+const goesOn = (who: readonly string[]): string => `${who.join(", ")} ${who.length === 1 ? "goes" : "go"} on`;
 
 function progressing(graph: Graph, tasks: number): number[] {
   const found = new Set<number>();

@@ -12,15 +12,17 @@ import type { Verdict } from "../engine/verdict.js";
 import type { Model } from "../engine/model.js";
 import { type MachineModelOptions, machineModel } from "./machine-model.js";
 import { cpuAccesses, deviceAccesses, type Operation, operation } from "./operation.js";
-import type { MachineThread } from "./thread-task.js";
+import type { MachineThread, StepRule } from "./thread-task.js";
 
 /** How a script becomes a model. */
 export interface ScriptModelOptions
   extends
     Pick<SessionOptions, "kernel" | "arch" | "config" | "geometry" | "registry" | "dax">,
-    Pick<MachineModelOptions, "coherence" | "invariants" | "rules"> {
+    Pick<MachineModelOptions, "coherence" | "invariants"> {
   /** Threads beside those of the script. */
   readonly threads?: (session: ScriptSession) => readonly MachineThread[];
+  /** More rules, for steps. */
+  readonly rules?: (session: ScriptSession) => readonly StepRule[];
 }
 
 /**
@@ -81,14 +83,14 @@ export function scriptModel(script: Script, options: ScriptModelOptions = {}): S
         );
   threads.push(...(more?.(session) ?? []));
   const after = first < 0 ? [] : statements.slice(last + 1);
-  if (after.length > 0) threads.push(threadOf("then", 0, after, true));
+  if (after.length > 0) threads.push(threadOf("afterwards", 0, after, true));
   const model = machineModel({
     name: script.name,
     machine: session.machine,
     threads,
     ...(coherence === undefined ? {} : { coherence }),
     ...(invariants === undefined ? {} : { invariants }),
-    ...(rules === undefined ? {} : { rules }),
+    ...(rules === undefined ? {} : { rules: rules(session) }),
   });
   return { model, session, prelude, problems: problemsOf(session, prelude) };
 }

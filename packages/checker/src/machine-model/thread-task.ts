@@ -23,6 +23,8 @@ export interface MachineThread {
 
 /** Looks at the machine right after a step of anybody, in that step, and says what is wrong; the search goes no further there. */
 export interface StepRule {
+  /** A step is about to run. */
+  readonly before?: () => void;
   /** A device has just used a translation. */
   readonly used?: (use: Use) => Report | undefined;
   /** A step has just run. */
@@ -130,6 +132,7 @@ function watched({ machine, rules, seen }: Stage, current: Step, task: string): 
     const known = machine.driverErrors.length;
     seen.use = undefined;
     seen.report = undefined;
+    for (const rule of rules) rule.before?.();
     const result = current.run(number);
     throwNew(machine, known);
     if (seen.report !== undefined) raise(seen.report);

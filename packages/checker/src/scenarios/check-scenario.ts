@@ -1,11 +1,9 @@
-import { ARENA_PAGE, parseScripts } from "@mmu-notifier/script";
+import { ARENA_PAGE, parseScripts, type ScriptSession } from "@mmu-notifier/script";
 import { hostFacts } from "@mmu-notifier/sdk";
 import type { PluginRegistry } from "@mmu-notifier/machine";
-import type { Exploration, ExploreOptions } from "../engine/exploration.js";
-import { withinTime } from "../engine/guard.js";
-import { explore } from "../engine/explore.js";
-import { type Counterexample, counterexampleOf, replay } from "../counterexample/replay.js";
-import { type Problem, type ScriptModel, scriptModel } from "../machine-model/script-model.js";
+import type { ExploreOptions } from "../engine/exploration.js";
+import type { StepRule } from "../machine-model/thread-task.js";
+import { checkScript, type ScriptResult } from "./check-script.js";
 import { type Expectation, expectationOf } from "./expectation.js";
 import type { Scenario } from "./scenario.js";
 
@@ -20,25 +18,15 @@ export interface ScenarioRun {
   readonly explore?: ExploreOptions;
   /** A schedule to run again instead of a search. */
   readonly replay?: string;
+  /** More rules for steps than every driver is held to. */
+  readonly rules?: (session: ScriptSession) => readonly StepRule[];
 }
 
 /** What came of it. */
-export interface ScenarioResult {
+export interface ScenarioResult extends ScriptResult {
   readonly scenario: Scenario;
-  /** Why it was left out; everything else is undefined then. */
-  readonly skipped?: string;
   readonly expectation?: Expectation;
-  readonly exploration?: Exploration;
-  readonly problems?: readonly Problem[];
-  /** The shortest way to each finding; with {@link ScenarioRun.replay} what was run again. */
-  readonly counterexamples?: readonly Counterexample[];
-  /** Kernel and architecture that it ran on. */
-  readonly kernel?: string;
-  readonly arch?: string;
 }
-
-/** Milliseconds within which a machine is put together, its prelude included. */
-const SET_UP_TIME = 20_000;
 
 /** Puts a driver through one scenario. */
 export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioResult {
@@ -59,44 +47,25 @@ export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioRes
   );
   const [line] = script!.devices;
   const devices = [{ ...line!, driver, options: { ...options, ...wanted } }];
-  const build = (): ScriptModel =>
-    scriptModel(
-      { ...script!, devices },
-      {
-        registry,
-        geometry: { bits: scenario.bits ?? [2, 2], first: ARENA_PAGE },
-        config: { swapSlots: 2, ...scenario.config },
-        ...(scenario.threads === undefined ? {} : { threads: scenario.threads }),
-        ...(kernel === undefined ? {} : { kernel }),
-        ...(arch === undefined ? {} : { arch }),
+  let expectation: Expectation | undefined;
+  const result = checkScript(
+    { ...script!, devices },
+    {
+      registry,
+      geometry: { bits: scenario.bits ?? [2, 2], first: ARENA_PAGE },
+      config: { swapSlots: 2, ...scenario.config },
+      ...(scenario.threads === undefined ? {} : { threads: scenario.threads }),
+      ...(run.rules === undefined ? {} : { rules: run.rules }),
+      ...(kernel === undefined ? {} : { kernel }),
+      ...(arch === undefined ? {} : { arch }),
+      explore: { maxStates: 2_000_000, ...run.explore },
+      ...(run.replay === undefined ? {} : { replay: run.replay }),
+      skips: ({ machine, devices: attached }) => {
+        const skipped = scenario.skips?.(hostFacts(machine.kernel));
+        if (skipped === undefined) expectation = expectationOf(scenario, machine, attached.get("dev0")!);
+        return skipped;
       },
-    );
-  let built: ScriptModel | undefined;
-  if (!withinTime(() => (built = build()), SET_UP_TIME)) {
-    const what = `attaching the device or the ops before the threads did not end within ${SET_UP_TIME} ms: code of driver ${driver} loops for ever`;
-    return { scenario, problems: [{ verdict: "HANG", about: driver, what }] };
-  }
-  const { model, session, problems } = built!;
-  try {
-    const device = session.devices.get("dev0")!;
-    const skipped = scenario.skips?.(hostFacts(session.machine.kernel)) ?? scenario.lacks?.(device);
-    if (skipped !== undefined) return { scenario, skipped };
-    const expectation = expectationOf(scenario, session.machine, device);
-    const { profile, arch: architecture } = session.machine.kernel;
-    const on = { kernel: profile.name, arch: architecture.name };
-    if (run.replay !== undefined)
-      return { scenario, expectation, problems, counterexamples: [replay(model, run.replay)], ...on };
-    const exploration = explore(model, {
-      liveness: "task",
-      maxStates: 2_000_000,
-      rebuild: () => build().model,
-      ...run.explore,
-    });
-    const counterexamples = exploration.findings.map((finding) =>
-      counterexampleOf(exploration.reexecuted ? build().model : model, finding),
-    );
-    return { scenario, expectation, exploration, problems, counterexamples, ...on };
-  } finally {
-    session.close();
-  }
+    },
+  );
+  return { scenario, ...result, ...(expectation === undefined ? {} : { expectation }) };
 }

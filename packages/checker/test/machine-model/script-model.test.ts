@@ -91,7 +91,7 @@ test("a kernel whose TLB flush tells devices lets every order end", () => {
 
 test("ops after the thread blocks wait for all of them", () => {
   const { model } = modelOf(`${UPGRADE}read 0\n`, "v6.12");
-  expect(model.tasks.map(({ name }) => name)).toEqual(["cpu", "dev", "then"]);
+  expect(model.tasks.map(({ name }) => name)).toEqual(["cpu", "dev", "afterwards"]);
   const { findings } = explore(model, { liveness: "task" });
   expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
 });

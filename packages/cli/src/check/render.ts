@@ -8,6 +8,7 @@ import {
   toMermaid,
   toPerfetto,
   toTable,
+  wrap,
 } from "@mmu-notifier/checker";
 
 /** A finding with the shortest way to it. */
@@ -56,29 +57,39 @@ export function renderFinding(
 ): string {
   const { arch, driver, id, kernel } = outcome;
   const { about, rule, verdict, what } = finding;
+  const columns = Math.min(width, WIDTH);
   return [
     "",
     `${id}: ${verdict} ${about}`,
-    rule === undefined ? what : `Broken: ${rule}`,
+    ...wrap(rule === undefined ? what : `Broken: ${rule}`, columns),
     "",
-    toTable({ ...counterexample, error: undefined }, { width: Math.min(width, WIDTH), replayLine: false }),
-    closingSentence(finding, counterexample, { arch, driver, kernel }),
+    toTable({ ...counterexample, error: undefined }, { width: columns, replayLine: false }),
+    ...wrap(closingSentence(finding, counterexample, { arch, driver, kernel }), columns),
     `again: ${again}`,
   ].join("\n");
 }
 
-/** A schedule that was run again, with what each step changed. */
-export function renderReplay(counterexample: Counterexample | undefined, width: number): string {
-  return counterexample === undefined
-    ? "nothing to run"
-    : toTable(counterexample, { width: Math.min(width, WIDTH), changes: true });
+/** A schedule that was run again, with what each step changed, or in another form. */
+export function renderReplay(
+  counterexample: Counterexample | undefined,
+  form: Form | undefined,
+  width: number,
+): string {
+  if (counterexample === undefined) return "nothing to run";
+  if (form === "json") return JSON.stringify(counterexample);
+  return form === undefined
+    ? toTable(counterexample, { width: Math.min(width, WIDTH), changes: true })
+    : drawn(counterexample, form);
 }
 
 /** The first finding in another form; undefined when nothing was found. */
 export function exported({ findings: [first] }: Outcome, form: Form): string | undefined {
   if (first === undefined) return undefined;
-  if (form === "mermaid") return toMermaid(first.counterexample);
-  return JSON.stringify(form === "perfetto" ? toPerfetto(first.counterexample) : first);
+  return form === "json" ? JSON.stringify(first) : drawn(first.counterexample, form);
+}
+
+function drawn(counterexample: Counterexample, form: "mermaid" | "perfetto"): string {
+  return form === "mermaid" ? toMermaid(counterexample) : JSON.stringify(toPerfetto(counterexample));
 }
 
 /** An outcome as plain data. */
