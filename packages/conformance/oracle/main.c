@@ -152,7 +152,7 @@ static long compacted(void) {
     return atol(strchr(found, ' '));
 }
 
-static void run(const struct script *script, int cpu, int seconds) {
+static void run(const struct script *script, int seconds) {
     long before = compacted();
     pid_t pid = fork();
     if (pid < 0) fail("fork");
@@ -164,7 +164,7 @@ static void run(const struct script *script, int cpu, int seconds) {
         signal(SIGTERM, SIG_DFL);
         signal(SIGHUP, SIG_DFL);
         signal(SIGCHLD, SIG_DFL);
-        script_run(script, &trace, cpu);
+        script_run(script, &trace);
     }
     setpgid(pid, pid);
     int status = await(pid, seconds);
@@ -174,7 +174,7 @@ static void run(const struct script *script, int cpu, int seconds) {
     say_now();
 }
 
-static void serve(int cpu, int seconds) {
+static void serve(int seconds) {
     static char *lines[16384];
     for (;;) {
         struct script script = {.lines = lines};
@@ -188,7 +188,7 @@ static void serve(int cpu, int seconds) {
         while ((line = next_line()) != NULL && strcmp(line, "run") != 0 && script.count < 16384) places[script.count++] = line - input;
         if (line == NULL) return;
         for (int i = 0; i < script.count; i++) lines[i] = input + places[i];
-        run(&script, cpu, seconds);
+        run(&script, seconds);
     }
 }
 
@@ -213,6 +213,7 @@ int main(int count, char **words) {
     }
     if (count != 6) return 2;
     prctl(PR_SET_NAME, KEEPER_NAME);
+    stay_on(atoi(words[1]));
     watch_signals();
     file_folder = words[3];
     trace_find();
@@ -225,6 +226,6 @@ int main(int count, char **words) {
     say("{\"ready\":{\"keeper\":%d,\"hugePages\":%ld,\"swap\":\"%s\",\"swapError\":\"%s\"}}\n", (int)getpid(), free_huge_pages(), swap_path,
         swap_error == 0 ? "" : strerrorname_np(swap_error));
     say_now();
-    serve(atoi(words[1]), atoi(words[2]));
+    serve(atoi(words[2]));
     return stopped ? 128 + stopped : 0;
 }

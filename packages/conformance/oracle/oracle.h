@@ -139,6 +139,11 @@ struct script {
     char **lines;
     int count;
 };
-void script_run(const struct script *script, const struct trace *trace, int cpu) __attribute__((noreturn));
+/*
+ * Keeps this process, and all that it forks, on one CPU. An address space that was ever used on another CPU puts its flushes off (should_defer_flush()), so the keeper
+ * does this before it forks: a script's process that moved there itself could have begun elsewhere.
+ */
+void stay_on(int cpu);
+void script_run(const struct script *script, const struct trace *trace) __attribute__((noreturn));
 
 #endif

@@ -31,12 +31,15 @@ static void drain_batches(void) {
     if (page == MAP_FAILED || mlock(page, PAGE) != 0 || munlock(page, PAGE) != 0) fail("mlock");
 }
 
-static void set_up(const struct trace *trace, int cpu) {
+void stay_on(int cpu) {
     cpu_set_t cpus;
-    int ends[2];
     CPU_ZERO(&cpus);
     CPU_SET(cpu, &cpus);
     if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) fail("sched_setaffinity");
+}
+
+static void set_up(const struct trace *trace) {
+    int ends[2];
     hot.marker = trace->marker;
     catch_signals();
     settle_flushes();
@@ -49,9 +52,9 @@ static void set_up(const struct trace *trace, int cpu) {
     vm_open();
 }
 
-void script_run(const struct script *script, const struct trace *trace, int cpu) {
+void script_run(const struct script *script, const struct trace *trace) {
     struct words words;
-    set_up(trace, cpu);
+    set_up(trace);
     say("{\"pid\":%d}\n", (int)getpid());
     for (int i = 0; i < script->count; i++) {
         split(script->lines[i], &words);

@@ -14,7 +14,6 @@ import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import {
   VM_IO,
   VM_LOCKED,
-  VM_MAYSHARE,
   VM_MAYWRITE,
   VM_PFNMAP,
   VM_READ,
@@ -246,11 +245,10 @@ function* behave(
   }
 }
 
-/** can_madvise_modify(): sealed memory that cannot be written must not be emptied either. Inside a step. */
+/** can_madvise_modify(): sealed anonymous memory that cannot be written must not be emptied either; a file's always may. Inside a step. */
 function mayModify(k: Kernel, vma: number, advice: number): boolean {
   if (!k.vmas.has(vma, VM_SEALED) || !DISCARDS.has(advice)) return true;
-  const sharedFile = k.vmas.file(vma) !== 0 && (k.vmas.has(vma, VM_MAYSHARE) || !since(k.profile, 6, 17));
-  return sharedFile || k.vmas.has(vma, VM_WRITE);
+  return k.vmas.file(vma) !== 0 || k.vmas.has(vma, VM_WRITE);
 }
 
 /** madvise_remove(): punches a hole into the file behind the range, with mmap_lock dropped meanwhile. */

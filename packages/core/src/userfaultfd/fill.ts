@@ -9,9 +9,10 @@ import { INODE_HUGETLB, INODE_SHMEM } from "../file.js";
 import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_DIRTY } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
-import { mkPte, type Pte, pteMkspecial, pteNone } from "../pte.js";
+import { isPteMarker, mkPte, type Pte, pteMkspecial, pteNone } from "../pte.js";
 import { folioAddNewAnonRmap, folioAddRmap } from "../rmap/rmap.js";
 import type { Thread } from "../thread.js";
 import { setPteAt } from "../tlb/ptep.js";
@@ -81,7 +82,7 @@ function* fillPage(k: Kernel, t: Thread, vma: number, vpn: number, how: Filling)
   yield lockPtl(k, ptep);
   const entry = yield step("mfill_atomic_install_pte", () => {
     const pte = k.tables.get(ptep);
-    if (!pteNone(pte) && !(markerUffdWp(pte) && page !== 0)) return 0;
+    if (!pteNone(pte) && !(page !== 0 && givesWay(k, pte))) return 0;
     if (page === 0) return pteMkspecial(mkPte(k.pages.zeroPfn, vmPageProtOf(k, vma)));
     if (shared !== 0) folioAddRmap(k, page);
     else folioAddNewAnonRmap(k, page, vma, vpn);
@@ -100,6 +101,11 @@ function* fillPage(k: Kernel, t: Thread, vma: number, vpn: number, how: Filling)
     });
   }
   return -EEXIST;
+}
+
+/** A marker that a page may take the place of: any, even a guard page's, with pte_none_mostly(); only those of userfaultfd since v6.19. */
+function givesWay(k: Kernel, pte: Pte): boolean {
+  return since(k.profile, 6, 19) ? markerUffdWp(pte) : isPteMarker(pte);
 }
 
 /** A page for the entry to refer to: an anonymous one, or for a shared mapping one that is new in the file's cache. */
