@@ -1,26 +1,24 @@
 import { call, downRead, mightSleep, type Path, step, upRead } from "@mmu-notifier/steps";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
-import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
 import { PG_DIRTY, PG_LOCKED, PG_LRU, PG_SWAPBACKED, PG_UPTODATE } from "../page.js";
 import { PMD_LEVEL } from "../page-table.js";
-import { mkPte, pteMkhuge, pteNone, ptePfn, pteTable } from "../pte.js";
-import { folioAddRmapEntire } from "../rmap/rmap.js";
+import { ptePfn, pteTable } from "../pte.js";
 import { folioMapcount, tryToUnmap } from "../rmap/try-to-unmap.js";
 import { folioLock } from "../fault/folio-lock.js";
-import { pmdpCollapseFlush, setPteAt } from "../tlb/ptep.js";
+import { pmdpCollapseFlush } from "../tlb/ptep.js";
 import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
-import { VM_UFFD_WP } from "../vma.js";
-import { SCAN_BUSY, SCAN_FAIL, SCAN_SUCCEED } from "./scan-pmd.js";
+import { VM_MAYBE_GUARD, VM_UFFD_WP } from "../vma.js";
+import { SCAN_BUSY, SCAN_PTE_MAPPED_HUGEPAGE, SCAN_STOP, SCAN_SUCCEED } from "./scan-pmd.js";
 
 /**
  * collapse_file() of shmem: the pages of the block that begins at file page `first` move into one huge page of the cache. Mapped
  * pages are unmapped one by one; then the tables that mapped the block are taken out of every process.
  *
- * @returns a SCAN_ result
+ * @returns a SCAN_ result: SCAN_PTE_MAPPED_HUGEPAGE when the cache has the huge page
  */
 export function collapseFile(k: Kernel, cpu: number, inode: number, first: number): Path<number> {
   return call("collapse_file", collapse(k, cpu, inode, first));
@@ -55,16 +53,17 @@ function* collapse(k: Kernel, cpu: number, inode: number, first: number): Path<n
     folioPut(k, folio);
     return 0;
   });
-  if (result === SCAN_SUCCEED) yield* retractPageTables(k, cpu, inode, first);
-  return result;
+  if (result !== SCAN_SUCCEED) return result;
+  yield* retractPageTables(k, cpu, inode, first);
+  return SCAN_PTE_MAPPED_HUGEPAGE;
 }
 
 function cacheState(k: Kernel, inode: number, first: number): number {
   const pfn = k.files.cached(inode, first);
-  if (pfn > 0 && k.pages.order(pfn) === hugeOrder(k)) return SCAN_FAIL;
+  if (pfn > 0 && k.pages.order(pfn) === hugeOrder(k)) return SCAN_PTE_MAPPED_HUGEPAGE;
   let present = 0;
   for (let i = 0; i < k.tables.hugePages; i++) if (k.files.cached(inode, first + i) !== 0) present++;
-  return present === 0 ? SCAN_FAIL : SCAN_SUCCEED;
+  return present === 0 ? SCAN_STOP : SCAN_SUCCEED;
 }
 
 /** The huge page takes the place of what was cached; holes become zeroes. The cache takes a reference for each page. */
@@ -115,8 +114,8 @@ function nextVma(k: Kernel, inode: number, first: number, after: number): number
     if (!vmas.segment.isLive(vma) || vmas.file(vma) === 0 || k.files.inode(vmas.file(vma)) !== inode) continue;
     const base = vmas.start(vma) + first - vmas.pgoff(vma);
     const aligned = base >= vmas.start(vma) && base + span <= vmas.end(vma) && base % span === 0;
-    // Private copies and userfaultfd markers live in the table, so it stays.
-    if (aligned && vmas.anonVma(vma) === 0 && !vmas.has(vma, VM_UFFD_WP)) return vma;
+    // file_backed_vma_is_retractable(): private copies, userfaultfd's markers and guard pages live in the table, so it stays.
+    if (aligned && vmas.anonVma(vma) === 0 && !vmas.has(vma, VM_UFFD_WP | VM_MAYBE_GUARD)) return vma;
   }
   return 0;
 }
@@ -144,21 +143,4 @@ function* removeTable(k: Kernel, cpu: number, mm: number, base: number, pmdp: nu
   }
   yield unlockPtl(k, pmdp);
   yield* k.bus.invalidateRangeEnd(range);
-}
-
-/** set_huge_pmd(): maps the block's huge page at once, for MADV_COLLAPSE. mmap_lock held. */
-export function* installHugePmd(k: Kernel, vma: number, base: number): Path {
-  const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
-  const pmdp = yield step("pmd_offset", () => k.tables.findOrCreate(k.mms.pgd(mm), PMD_LEVEL, base));
-  yield lockPtl(k, pmdp);
-  const entry = yield step("set_huge_pmd", () => {
-    const inode = k.files.inode(k.vmas.file(vma));
-    const head = k.files.cached(inode, k.vmas.linearIndex(vma, base));
-    if (!pteNone(k.tables.get(pmdp)) || head <= 0 || k.pages.order(head) !== hugeOrder(k)) return 0;
-    k.pages.get(head);
-    folioAddRmapEntire(k, head);
-    return pteMkhuge(mkPte(head, vmPageProtOf(k, vma)));
-  });
-  if (entry !== 0) yield setPteAt(k, mm, base, pmdp, entry);
-  yield unlockPtl(k, pmdp);
 }

@@ -6,14 +6,17 @@ import { vmaKind } from "../fault/vm-page-prot.js";
 import type { Kernel } from "../kernel.js";
 import type { Thread } from "../thread.js";
 import { VM_HUGETLB, VM_SPECIAL } from "../vma.js";
-import { collapseFile, installHugePmd } from "./collapse-file.js";
+import { collapseFile } from "./collapse-file.js";
 import { collapseHugePage } from "./collapse-huge-page.js";
+import { collapsePteMappedThp } from "./collapse-pte-mapped-thp.js";
 import {
   pmdState,
   SCAN_ALLOC_HUGE_PAGE_FAIL,
   SCAN_BUSY,
   SCAN_FAIL,
   SCAN_PMD_MAPPED,
+  SCAN_PTE_MAPPED_HUGEPAGE,
+  SCAN_STOP,
   SCAN_SUCCEED,
   SCAN_SWAPPED,
   SCAN_VMA_CHECK,
@@ -42,7 +45,7 @@ function* collapse(k: Kernel, t: Thread, vma: number, start: number, end: number
     const result = yield* collapseBlock(k, t, vma, base);
     if (result === SCAN_SUCCEED || result === SCAN_PMD_MAPPED) continue;
     failed = result;
-    if (result === SCAN_VMA_CHECK || result === SCAN_ALLOC_HUGE_PAGE_FAIL) break;
+    if (result === SCAN_VMA_CHECK || result === SCAN_STOP || result === SCAN_ALLOC_HUGE_PAGE_FAIL) break;
   }
   switch (failed) {
     case SCAN_SUCCEED:
@@ -80,8 +83,5 @@ function* collapseBlock(k: Kernel, t: Thread, vma: number, base: number): Path<n
   const inode = yield step("file->f_mapping", () => k.files.inode(file));
   const first = yield step("linear_page_index", () => k.vmas.linearIndex(vma, base));
   const result = yield* collapseFile(k, t.cpu, inode, first);
-  if (result !== SCAN_SUCCEED && result !== SCAN_FAIL) return result;
-  yield* installHugePmd(k, vma, base);
-  const now = yield step("find_pmd_or_thp_or_none", () => pmdState(k, t.mm, base));
-  return now === SCAN_PMD_MAPPED ? SCAN_SUCCEED : result === SCAN_SUCCEED ? SCAN_SUCCEED : SCAN_FAIL;
+  return result === SCAN_PTE_MAPPED_HUGEPAGE ? yield* collapsePteMappedThp(k, t.cpu, vma, base) : result;
 }

@@ -33,6 +33,10 @@ export const SCAN_ALLOC_HUGE_PAGE_FAIL = 4;
 export const SCAN_VMA_CHECK = 5;
 /** Entries must be read in from swap first. */
 export const SCAN_SWAPPED = 6;
+/** The cache has the huge page, but this table does not map it as one. */
+export const SCAN_PTE_MAPPED_HUGEPAGE = 7;
+/** A failure that is not in madvise_collapse()'s list of those after which it goes on: nothing more is tried. */
+export const SCAN_STOP = 8;
 
 /** find_pmd_or_thp_or_none(): the state of the block. Inside a step. */
 export function pmdState(k: Kernel, mm: number, vpn: number): number {
