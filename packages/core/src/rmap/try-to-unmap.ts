@@ -25,6 +25,7 @@ import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../
 import { VM_LOCKED, VM_UFFD_WP } from "../vma.js";
 import { MAPPED_HUGE, mappedAt, NOT_MAPPED } from "./page-vma-mapped.js";
 import { folioRemoveRmap, folioRemoveRmapEntire } from "./rmap.js";
+import { discardPteBatch, folioUnmapPteBatch } from "./unmap-pte-batch.js";
 import { type RmapLocking, type RmapTarget, rmapWalk } from "./rmap-walk.js";
 
 /** TTU_ flags. */
@@ -133,12 +134,14 @@ function* unmapLocked(
 function* unmapEntry(
   k: Kernel,
   cpu: number,
-  { vma, mm }: RmapTarget,
+  { vma, mm, end }: RmapTarget,
   vpn: number,
   ptep: Ptep,
   huge: boolean,
   flags: UnmapFlags,
 ): Path<number> {
+  const pages = huge || flags.hwpoison === true ? 1 : yield* pteBatch(k, vpn, end, ptep);
+  if (pages > 1) return (yield* discardPteBatch(k, cpu, mm, vpn, ptep, pages, flags.batch)) ? DONE : KEEP;
   let before: Pte;
   if (huge) before = yield* hugePtepClearFlush(k, cpu, mm, vpn, ptep);
   else if (flags.batch !== undefined && (yield* shouldDeferFlush(k, cpu, mm))) {
@@ -159,6 +162,10 @@ function* unmapEntry(
     return 0;
   });
   return DONE;
+}
+
+function* pteBatch(k: Kernel, vpn: number, end: number, ptep: Ptep): Path<number> {
+  return yield step("folio_unmap_pte_batch", () => folioUnmapPteBatch(k, ptep, vpn, end));
 }
 
 /** What comes where the entry was: a swap or poison entry, a marker, nothing, or the entry itself when the page has to stay. */
