@@ -1,3 +1,4 @@
+import { IntervalTrees } from "./rmap/interval-tree.js";
 import { type Lock, lockAt, lockClass, type Memory, type Segment } from "@mmu-notifier/steps";
 
 const PARENT = 1;
@@ -5,7 +6,9 @@ const ACTIVE_VMAS = 2;
 const CHILDREN = 3;
 const LOCK = 4;
 const ROOT = 5;
-const STRIDE = 6;
+/** Of a root: the tree of the VMAs below it. */
+const RB_ROOT = 6;
+const STRIDE = 8;
 
 const ANON_VMA_CLASS = lockClass("anon_vma_rwsem", "rwsem");
 
@@ -15,10 +18,12 @@ const ANON_VMA_CLASS = lockClass("anon_vma_rwsem", "rwsem");
  */
 export class AnonVmas {
   readonly segment: Segment;
+  readonly mappings: IntervalTrees;
   readonly #locks: Lock[] = [];
 
   constructor(memory: Memory, rows = 4) {
     this.segment = memory.segment("anon_vmas", STRIDE, rows);
+    this.mappings = new IntervalTrees(memory, "anon_vma trees");
   }
 
   /** A new anon_vma below `parent`, or a root when that is 0. */
@@ -28,6 +33,7 @@ export class AnonVmas {
     this.segment.i32[at + PARENT] = parent;
     this.segment.i32[at + ROOT] = parent === 0 ? anonVma : this.root(parent);
     if (parent !== 0) this.segment.i32[parent * STRIDE + CHILDREN]!++;
+    else this.segment.i32[at + RB_ROOT] = this.mappings.create();
     return anonVma;
   }
 
@@ -37,6 +43,11 @@ export class AnonVmas {
 
   root(anonVma: number): number {
     return this.segment.i32[anonVma * STRIDE + ROOT]!;
+  }
+
+  /** The VMAs whose anon_vma belongs to the same root. */
+  rbRoot(anonVma: number): number {
+    return this.segment.i32[this.root(anonVma) * STRIDE + RB_ROOT]!;
   }
 
   /** True when `descendant` is `anonVma` or lies below it. */
@@ -62,6 +73,7 @@ export class AnonVmas {
   releaseIfUnused(anonVma: number): void {
     for (let at = anonVma; at !== 0 && this.activeVmas(at) === 0 && this.children(at) === 0;) {
       const parent = this.parent(at);
+      if (parent === 0) this.mappings.destroy(this.rbRoot(at));
       this.segment.free(at);
       if (parent !== 0) this.segment.i32[parent * STRIDE + CHILDREN]!--;
       at = parent;

@@ -1,3 +1,4 @@
+import { IntervalTrees } from "./rmap/interval-tree.js";
 import { type Lock, lockAt, lockClass, type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
 
 const KIND = 1;
@@ -7,6 +8,7 @@ const DISK = 4;
 const I_MMAP_LOCK = 5;
 const SEALS = 6;
 const LINKS = 7;
+const I_MMAP = 8;
 const INODE_STRIDE = 10;
 
 const INODE = 1;
@@ -41,12 +43,14 @@ export class Files {
   readonly inodes: Segment;
   readonly files: Segment;
   readonly #slots: Vectors;
+  readonly #iMmap: IntervalTrees;
   readonly #locks: Lock[] = [];
 
   constructor(memory: Memory, rows = 4) {
     this.inodes = memory.segment("inodes", INODE_STRIDE, rows);
     this.files = memory.segment("files", FILE_STRIDE, rows);
     this.#slots = new Vectors(memory, "page cache", 8);
+    this.#iMmap = new IntervalTrees(memory, "i_mmap");
   }
 
   createInode(kind: number, sizePages: number): number {
@@ -56,6 +60,7 @@ export class Files {
     this.inodes.i32[at + SIZE] = sizePages;
     this.inodes.i32[at + CACHE] = this.#slots.create();
     this.inodes.i32[at + DISK] = this.#slots.create();
+    this.inodes.i32[at + I_MMAP] = this.#iMmap.create();
     return inode;
   }
 
@@ -63,6 +68,7 @@ export class Files {
   freeInode(inode: number): void {
     this.#slots.destroy(this.#inode(inode, CACHE));
     this.#slots.destroy(this.#inode(inode, DISK));
+    this.#iMmap.destroy(this.#inode(inode, I_MMAP));
     this.inodes.free(inode);
   }
 
@@ -125,6 +131,15 @@ export class Files {
       inode * INODE_STRIDE + I_MMAP_LOCK,
       `i_mmap_rwsem of inode ${inode}`,
     ));
+  }
+
+  /** i_mmap: the VMAs that map the inode. */
+  iMmap(inode: number): number {
+    return this.#inode(inode, I_MMAP);
+  }
+
+  get mappings(): IntervalTrees {
+    return this.#iMmap;
   }
 
   /** The cache slot of page `index`: a pfn, a negative swap slot, or 0. */

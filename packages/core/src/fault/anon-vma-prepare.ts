@@ -1,5 +1,6 @@
 import { downReadTrylock, type Path, step, upRead } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
+import { anonVmaChainLink } from "../vma/anon-vma-links.js";
 import { VM_ACCESS_FLAGS, VM_SOFTDIRTY } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { FAULT_FLAG_VMA_LOCK, VM_FAULT_RETRY, type VmFault } from "./vm-fault.js";
@@ -12,7 +13,7 @@ export function anonVmaPrepare(k: Kernel, vma: number): void {
   if (k.vmas.anonVma(vma) !== 0) return;
   const anonVma = findMergeableAnonVma(k, vma) || k.anonVmas.alloc();
   k.vmas.setAnonVma(vma, anonVma);
-  k.anonVmas.addActiveVmas(anonVma, 1);
+  anonVmaChainLink(k, vma);
 }
 
 function findMergeableAnonVma(k: Kernel, vma: number): number {

@@ -3,6 +3,7 @@ import { EFAULT, ENOMEM, EPERM } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_LOCKED } from "../vma.js";
+import { anonVmaTreeUpdate } from "../vma/anon-vma-links.js";
 import { anonVmaPrepare } from "./anon-vma-prepare.js";
 
 /** stack_guard_gap: pages that stay free below a growing VMA. */
@@ -88,5 +89,6 @@ function expandDownwards(k: Kernel, mm: number, vma: number, vpn: number): numbe
   }
   anonVmaPrepare(k, vma);
   k.vmas.setRange(vma, vpn, k.vmas.end(vma), k.vmas.pgoff(vma) - pages);
+  anonVmaTreeUpdate(k, vma);
   return 0;
 }

@@ -5,6 +5,7 @@ import type { Kernel } from "../kernel.js";
 import { tlbGatherMmu } from "../tlb/mmu-gather.js";
 import type { ZapDetails } from "../unmap/zap-details.js";
 import { zapPageRangeSingle } from "../unmap/zap-single.js";
+import { lastIndex, nextFileVma } from "../vma/file-links.js";
 
 /**
  * unmap_mapping_range(): pages [first, end) of a file leave every address space, each VMA under a CLEAR range of its own, in the
@@ -65,22 +66,7 @@ function* partOf(k: Kernel, vma: number, first: number, end: number): Path<[numb
   return [from, to];
 }
 
-/** The VMA after `after` in tree order (by first file page, older first) that maps any of pages [first, end); 0 for none. */
+/** The VMA after `after` that maps any of pages [first, end); 0 for none. */
 function nextVma(k: Kernel, inode: number, first: number, end: number, after: number): number {
-  const { vmas } = k;
-  let best = 0;
-  for (let vma = 1; vma < vmas.segment.used; vma++) {
-    if (!vmas.segment.isLive(vma) || vmas.file(vma) === 0 || k.files.inode(vmas.file(vma)) !== inode) continue;
-    const last = vmas.pgoff(vma) + (vmas.end(vma) - vmas.start(vma));
-    if (vmas.pgoff(vma) >= end || last <= first) continue;
-    if ((after === 0 || isBefore(k, after, vma)) && (best === 0 || isBefore(k, vma, best))) best = vma;
-  }
-  return best;
-}
-
-function isBefore(k: Kernel, left: number, right: number): boolean {
-  const { vmas } = k;
-  if (vmas.pgoff(left) !== vmas.pgoff(right)) return vmas.pgoff(left) < vmas.pgoff(right);
-  if (vmas.mm(left) !== vmas.mm(right)) return vmas.mm(left) < vmas.mm(right);
-  return left < right;
+  return nextFileVma(k, inode, after, (vma) => k.vmas.pgoff(vma) < end && lastIndex(k, vma) > first);
 }

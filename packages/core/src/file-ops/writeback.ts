@@ -10,6 +10,7 @@ import { pteHugeLeaf, ptePfn, ptePresent } from "../pte.js";
 import { folioMkclean, pageVmaMkcleanOne } from "../rmap/page-mkclean.js";
 import { MAPPED_HUGE, NOT_MAPPED } from "../rmap/page-vma-mapped.js";
 import type { Thread } from "../thread.js";
+import { lastIndex, nextFileVma } from "../vma/file-links.js";
 import { VM_SHARED } from "../vma.js";
 
 /** fsync(2) of an open file (0 or -1: not open). Returns 0 or -errno. */
@@ -149,14 +150,8 @@ function nextDirtyDax(k: Kernel, inode: number, from: number, end: number): numb
 }
 
 function nextSharedVma(k: Kernel, inode: number, index: number, after: number): number {
-  for (let vma = after + 1; vma < k.vmas.segment.used; vma++) {
-    if (!k.vmas.segment.isLive(vma) || !k.vmas.has(vma, VM_SHARED)) continue;
-    const file = k.vmas.file(vma);
-    if (file === 0 || k.files.inode(file) !== inode) continue;
-    const at = index - k.vmas.pgoff(vma);
-    if (at >= 0 && at < k.vmas.end(vma) - k.vmas.start(vma)) return vma;
-  }
-  return 0;
+  const maps = (vma: number): boolean => k.vmas.pgoff(vma) <= index && index < lastIndex(k, vma);
+  return nextFileVma(k, inode, after, (vma) => k.vmas.has(vma, VM_SHARED) && maps(vma));
 }
 
 /** page_vma_mapped_walk() for a frame without map count: the entry of page `vpn` if it maps `pfn`. Inside a step. */

@@ -12,6 +12,7 @@ import { folioLock } from "../fault/folio-lock.js";
 import { pmdpCollapseFlush } from "../tlb/ptep.js";
 import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
 import { VM_MAYBE_GUARD, VM_UFFD_WP } from "../vma.js";
+import { nextFileVma } from "../vma/file-links.js";
 import { SCAN_BUSY, SCAN_PTE_MAPPED_HUGEPAGE, SCAN_STOP, SCAN_SUCCEED } from "./scan-pmd.js";
 
 /**
@@ -110,14 +111,12 @@ function* retractPageTables(k: Kernel, cpu: number, inode: number, first: number
 function nextVma(k: Kernel, inode: number, first: number, after: number): number {
   const { vmas } = k;
   const span = k.tables.hugePages;
-  for (let vma = after + 1; vma < vmas.segment.used; vma++) {
-    if (!vmas.segment.isLive(vma) || vmas.file(vma) === 0 || k.files.inode(vmas.file(vma)) !== inode) continue;
+  return nextFileVma(k, inode, after, (vma) => {
     const base = vmas.start(vma) + first - vmas.pgoff(vma);
     const aligned = base >= vmas.start(vma) && base + span <= vmas.end(vma) && base % span === 0;
     // file_backed_vma_is_retractable(): private copies, userfaultfd's markers and guard pages live in the table, so it stays.
-    if (aligned && vmas.anonVma(vma) === 0 && !vmas.has(vma, VM_UFFD_WP | VM_MAYBE_GUARD)) return vma;
-  }
-  return 0;
+    return aligned && vmas.anonVma(vma) === 0 && !vmas.has(vma, VM_UFFD_WP | VM_MAYBE_GUARD);
+  });
 }
 
 /** collapse_and_free_pmd(): takes an empty page table out of the tree. */

@@ -79,15 +79,7 @@ function mapsOnly(k: Kernel, first: Ptep, folio: number): number {
   return SCAN_SUCCEED;
 }
 
-function* removeTable(
-  k: Kernel,
-  cpu: number,
-  mm: number,
-  base: number,
-  pmdp: Ptep,
-  first: Ptep,
-  folio: number,
-): Path {
+function* removeTable(k: Kernel, cpu: number, mm: number, base: number, pmdp: Ptep, first: Ptep, folio: number): Path {
   const range = {
     mm,
     start: base * PAGE_SIZE,

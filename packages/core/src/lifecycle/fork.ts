@@ -12,6 +12,7 @@ import {
   VM_WIPEONFORK,
 } from "../vma.js";
 import { anonVmaFork } from "../vma/anon-vma-links.js";
+import { vmaLinkFileAfter } from "../vma/file-links.js";
 import { dropRmapLocks, takeRmapLocks, vmaInode } from "../vma/rmap-locks.js";
 import { mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
 import { copyPageRange } from "./copy-page-range.js";
@@ -71,6 +72,7 @@ function dupVma(k: Kernel, vma: number, child: number): number {
   vmas.setPrivate(copy, 0);
   if ((flags & VM_WIPEONFORK) !== 0) vmas.setAnonVma(copy, 0);
   else anonVmaFork(k, copy);
+  vmaLinkFileAfter(k, copy, vma);
   if (vmas.file(copy) !== 0) k.files.get(vmas.file(copy));
   vmas.insert(k.mms.vmaList(child), copy);
   return copy;

@@ -11,16 +11,7 @@ import { madvisePageout } from "../reclaim/madvise-pageout.js";
 import { afterLeaf } from "../syscalls/populate.js";
 import type { Thread } from "../thread.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
-import {
-  VM_IO,
-  VM_LOCKED,
-  VM_MAYWRITE,
-  VM_PFNMAP,
-  VM_READ,
-  VM_SEALED,
-  VM_SHARED,
-  VM_WRITE,
-} from "../vma.js";
+import { VM_IO, VM_LOCKED, VM_MAYWRITE, VM_PFNMAP, VM_READ, VM_SEALED, VM_SHARED, VM_WRITE } from "../vma.js";
 import { mmapWriteLock, mmapWriteUnlock } from "../vma/vma-lock.js";
 import { adviseFlags } from "./advise-flags.js";
 import {

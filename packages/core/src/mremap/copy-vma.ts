@@ -1,6 +1,7 @@
 import { type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { anonVmaClone } from "../vma/anon-vma-links.js";
+import { vmaLinkFile } from "../vma/file-links.js";
 import { vmaMergeNewRange } from "../vma/merge.js";
 import { vmaShape } from "../vma/modify.js";
 import { dropRmapLocks, takeRmapLocks, vmaInode } from "../vma/rmap-locks.js";
@@ -50,6 +51,7 @@ export function* copyVma(
     const copy = k.vmas.dup(vma);
     k.vmas.setRange(copy, newStart, newStart + pages, pgoff);
     anonVmaClone(k, copy);
+    vmaLinkFile(k, copy);
     if (file !== 0) k.files.get(file);
     if (k.vmas.uffd(copy) !== 0) k.uffds.get(k.vmas.uffd(copy));
     if (k.vmas.private(copy) !== 0) k.hugetlb.getMap(k.vmas.private(copy));

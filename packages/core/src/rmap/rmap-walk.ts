@@ -2,6 +2,8 @@ import { downRead, downWrite, type Lock, type Path, step, upRead, upWrite } from
 import type { Kernel } from "../kernel.js";
 import { PG_ANON, PG_KSM } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
+import { nextAnonVma } from "../vma/anon-vma-links.js";
+import { lastIndex, nextFileVma } from "../vma/file-links.js";
 import { isMigrationEntry, ptePfn, ptePresent, swpOffset } from "../pte.js";
 
 /** A VMA that may map a folio, and where: pages [start, end). */
@@ -58,40 +60,13 @@ function* rmapLock(k: Kernel, head: number): Path<Lock | undefined> {
 }
 
 function nextVma(k: Kernel, head: number, after: number): number {
-  const { vmas } = k;
-  const anon = k.pages.test(head, PG_ANON);
   const mapping = k.pages.mapping(head);
   if (mapping === 0) return 0;
   const first = k.pages.index(head);
-  const pages = k.pages.pages(head);
-  let best = 0;
-  for (let vma = 1; vma < vmas.segment.used; vma++) {
-    if (
-      !vmas.segment.isLive(vma) ||
-      (after !== 0 && !isBefore(k, after, vma)) ||
-      (best !== 0 && !isBefore(k, vma, best))
-    )
-      continue;
-    if (vmas.pgoff(vma) >= first + pages || vmas.pgoff(vma) + (vmas.end(vma) - vmas.start(vma)) <= first) continue;
-    if (anon ? mapsAnon(k, mapping, vma) : mapsInode(k, mapping, vma)) best = vma;
-  }
-  return best;
-}
-
-function mapsAnon(k: Kernel, anonVma: number, vma: number): boolean {
-  return k.vmas.anonVma(vma) !== 0 && k.anonVmas.covers(anonVma, k.vmas.anonVma(vma));
-}
-
-function mapsInode(k: Kernel, inode: number, vma: number): boolean {
-  const file = k.vmas.file(vma);
-  return file !== 0 && k.files.inode(file) === inode;
-}
-
-function isBefore(k: Kernel, left: number, right: number): boolean {
-  const { vmas } = k;
-  if (vmas.pgoff(left) !== vmas.pgoff(right)) return vmas.pgoff(left) < vmas.pgoff(right);
-  if (vmas.mm(left) !== vmas.mm(right)) return vmas.mm(left) < vmas.mm(right);
-  return left < right;
+  const end = first + k.pages.pages(head);
+  const covers = (vma: number): boolean => k.vmas.pgoff(vma) < end && lastIndex(k, vma) > first;
+  if (!k.pages.test(head, PG_ANON)) return nextFileVma(k, mapping, after, covers);
+  return nextAnonVma(k, mapping, after, covers);
 }
 
 /** vma_address(): the first page of `vma` that maps any page of the folio; inside a step. */

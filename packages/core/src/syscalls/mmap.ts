@@ -31,6 +31,7 @@ import {
   VM_SPECIAL,
   VM_WRITE,
 } from "../vma.js";
+import { vmaLinkFile } from "../vma/file-links.js";
 import { vmaMergeNewRange } from "../vma/merge.js";
 import { removeVma } from "../vma/remove-vma.js";
 import { getUnmappedArea } from "../vma/unmapped-area.js";
@@ -288,6 +289,7 @@ function newVma(
     k.vmas.setRange(vma, start, end, 0);
   }
   k.vmas.setFile(vma, backing);
+  vmaLinkFile(k, vma);
   if (!hugetlb) k.vmas.insert(k.mms.vmaList(mm), vma);
   return vma;
 }

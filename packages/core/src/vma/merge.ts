@@ -3,7 +3,8 @@ import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { VM_MAYBE_GUARD, VM_SOFTDIRTY, VM_SPECIAL } from "../vma.js";
 import { splitHugePmdIfNeeded } from "./adjust-trans-huge.js";
-import { dupAnonVma, hasUncowedParents, unlinkAnonVmas } from "./anon-vma-links.js";
+import { anonVmaTreeUpdate, dupAnonVma, hasUncowedParents, unlinkAnonVmas } from "./anon-vma-links.js";
+import { fileTreeUpdate, unlinkFileVma } from "./file-links.js";
 import { dropRmapLocks, takeRmapLocks } from "./rmap-locks.js";
 import { vmaStartWrite } from "./vma-lock.js";
 import { filePut } from "../files/file-put.js";
@@ -302,6 +303,7 @@ function setRanges(
     low = Math.min(low, vmas.start(gone));
     high = Math.max(high, vmas.end(gone));
     vmas.remove(list, gone);
+    unlinkFileVma(k, gone);
   }
   if (cut !== 0) {
     if (start === -1) vmas.setRange(cut, end, vmas.end(cut), vmas.linearIndex(cut, end));
@@ -309,4 +311,10 @@ function setRanges(
   }
   const moved = vmas.start(target) - low;
   vmas.setRange(target, low, high, vmas.pgoff(target) - moved);
+  anonVmaTreeUpdate(k, target);
+  if (cut !== 0) {
+    anonVmaTreeUpdate(k, cut);
+    fileTreeUpdate(k, cut);
+  }
+  fileTreeUpdate(k, target);
 }

@@ -1,10 +1,12 @@
 import type { Kernel } from "../kernel.js";
 import { filePut } from "../files/file-put.js";
 import { unlinkAnonVmas } from "./anon-vma-links.js";
+import { unlinkFileVma } from "./file-links.js";
 
 /** remove_vma() with unlink_anon_vmas() and unlink_file_vma(): the row goes, with what it refers to. Not in a list any more. Inside a step. */
 export function removeVma(k: Kernel, vma: number): void {
   unlinkAnonVmas(k, vma);
+  unlinkFileVma(k, vma);
   hugetlbVmClose(k, vma);
   const file = k.vmas.file(vma);
   const uffd = k.vmas.uffd(vma);

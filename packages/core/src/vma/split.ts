@@ -3,7 +3,8 @@ import { EINVAL, ENOMEM } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import { VM_HUGETLB } from "../vma.js";
 import { splitHugePmdIfNeeded } from "./adjust-trans-huge.js";
-import { anonVmaClone } from "./anon-vma-links.js";
+import { anonVmaClone, anonVmaTreeUpdate } from "./anon-vma-links.js";
+import { fileTreeUpdate, vmaLinkFile } from "./file-links.js";
 import { dropRmapLocks, takeRmapLocks, vmaInode } from "./rmap-locks.js";
 import { vmaStartWrite } from "./vma-lock.js";
 
@@ -60,6 +61,9 @@ function insertPart(k: Kernel, vma: number, vpn: number, newBelow: boolean): voi
   const part = vmas.dup(vma);
   if (vmas.isWriteLocked(vma)) vmas.startWrite(part);
   anonVmaClone(k, part);
+  anonVmaTreeUpdate(k, vma);
+  vmaLinkFile(k, part);
+  fileTreeUpdate(k, vma);
   if (vmas.file(part) !== 0) k.files.get(vmas.file(part));
   if (vmas.uffd(part) !== 0) k.uffds.get(vmas.uffd(part));
   if (vmas.private(part) !== 0) k.hugetlb.getMap(vmas.private(part));
