@@ -8,7 +8,8 @@ import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_LOCKED, PG_SWAPCACHE } from "../page.js";
 import { removeMigrationPtes } from "../rmap/remove-migration.js";
 import { tryToMigrate } from "../rmap/try-to-migrate.js";
-import { folioMapcount, tryToUnmap } from "../rmap/try-to-unmap.js";
+import { folioMapcount } from "../rmap/rmap.js";
+import { tryToUnmap } from "../rmap/try-to-unmap.js";
 import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
 
 /**

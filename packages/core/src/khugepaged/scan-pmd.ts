@@ -18,7 +18,7 @@ import {
   SWP_SWAP,
   swpType,
 } from "../pte.js";
-import { folioMapcount } from "../rmap/try-to-unmap.js";
+import { folioMapcount } from "../rmap/rmap.js";
 
 /** enum scan_result, as far as callers tell its values apart. */
 export const SCAN_SUCCEED = 0;

@@ -9,8 +9,7 @@ import type { Kernel } from "../kernel.js";
 import { PG_DIRTY, PG_KSM, PG_LOCKED, PG_SWAPCACHE } from "../page.js";
 import { PTE_LEVEL, type Ptep } from "../page-table.js";
 import { mkPte, type Pte, ptePfn, ptePresent, pteWrite } from "../pte.js";
-import { folioAddRmap, folioRemoveRmap } from "../rmap/rmap.js";
-import { folioMapcount } from "../rmap/try-to-unmap.js";
+import { folioAddRmap, folioMapcount, folioRemoveRmap } from "../rmap/rmap.js";
 import { ptepClearFlush, setPteAt } from "../tlb/ptep.js";
 
 /** Where an anonymous page is mapped. */

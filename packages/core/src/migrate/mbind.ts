@@ -7,13 +7,13 @@ import { since } from "../kernel-profile.js";
 import { PG_HUGETLB } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
 import { pteHugeLeaf, ptePfn, ptePresent, pteSpecial } from "../pte.js";
-import { folioMapcount } from "../rmap/try-to-unmap.js";
 import type { Thread } from "../thread.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_PFNMAP } from "../vma.js";
 import { vmaModify, vmaShape } from "../vma/modify.js";
 import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
 import { folioIsolateLru, migratePages, putback } from "./migrate-pages.js";
+import { folioMapcount } from "../rmap/rmap.js";
 
 /**
  * mbind(2) with MPOL_MF_MOVE of `length` bytes from `start`: binds to `node`, or -1 for the default policy, and moves what this

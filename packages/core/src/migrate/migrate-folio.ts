@@ -19,8 +19,8 @@ import {
 } from "../page.js";
 import { removeMigrationPtes } from "../rmap/remove-migration.js";
 import { tryToMigrate } from "../rmap/try-to-migrate.js";
-import { folioMapcount } from "../rmap/try-to-unmap.js";
 import type { TlbUnmapBatch } from "../tlb/unmap-batch.js";
+import { folioMapcount } from "../rmap/rmap.js";
 
 /** Flags that describe the frame, not what is in it. */
 const OF_THE_FRAME = PG_ALLOCATED | PG_HEAD | PG_TAIL | PG_LOCKED | PG_LRU | PG_ANON_EXCLUSIVE | PG_HUGETLB;

@@ -4,9 +4,9 @@ import { PAGE_SIZE } from "../geometry.js";
 import { isHugeZeroPmd } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
 import { pteHugeLeaf, ptePfn, ptePresent, pteSpecial } from "../pte.js";
-import { folioMapcount } from "../rmap/try-to-unmap.js";
 import type { Thread } from "../thread.js";
 import { folioIsolateLru, migratePages } from "./migrate-pages.js";
+import { folioMapcount } from "../rmap/rmap.js";
 
 /**
  * move_pages(2) with MPOL_MF_MOVE: moves the pages at byte addresses `addresses` to `node`. `status` gets, for each, its node or

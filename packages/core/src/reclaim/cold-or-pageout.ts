@@ -19,7 +19,6 @@ import {
   pteUffdWp,
   pteYoung,
 } from "../pte.js";
-import { folioMapcount } from "../rmap/try-to-unmap.js";
 import { contpteTryFold, contpteTryUnfold } from "../tlb/contpte.js";
 import { type MmuGather, tlbGatherMmu } from "../tlb/mmu-gather.js";
 import { pmdpInvalidate, ptepGetAndClear, ptepTestAndClearYoung, setPteAt } from "../tlb/ptep.js";
@@ -27,6 +26,7 @@ import { flushAfterSplit, flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../vma.js";
 import { reclaimPages } from "./shrink-folio-list.js";
+import { folioMapcount } from "../rmap/rmap.js";
 
 /**
  * madvise_cold_page_range() and madvise_pageout_page_range(): makes the entries of [start, end) old and their folios the first to

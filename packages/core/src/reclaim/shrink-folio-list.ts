@@ -19,7 +19,8 @@ import {
   PG_WRITEBACK,
 } from "../page.js";
 import { folioReferenced } from "../rmap/folio-referenced.js";
-import { folioMapcount, tryToUnmap } from "../rmap/try-to-unmap.js";
+import { folioMapcount } from "../rmap/rmap.js";
+import { tryToUnmap } from "../rmap/try-to-unmap.js";
 import { TlbUnmapBatch, tryToUnmapFlush, tryToUnmapFlushDirty } from "../tlb/unmap-batch.js";
 
 /**

@@ -47,3 +47,11 @@ export function folioRemoveRmap(k: Kernel, pfn: number): void {
 export function folioRemoveRmapEntire(k: Kernel, pfn: number): void {
   k.pages.addEntireMapcount(pfn, -1);
 }
+
+/** folio_mapcount(): entries that map any page of the folio. */
+export function folioMapcount(k: Kernel, head: number): number {
+  let count = k.pages.entireMapcount(head);
+  const pages = k.pages.pages(head);
+  for (let pfn = head; pfn < head + pages; pfn++) count += k.pages.mapcount(pfn);
+  return count;
+}

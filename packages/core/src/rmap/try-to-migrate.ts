@@ -12,9 +12,8 @@ import { contpteTryUnfold } from "../tlb/contpte.js";
 import { hugePtepClearFlush, pmdpInvalidate, ptepClearFlush, ptepGetAndClear, setPteAt } from "../tlb/ptep.js";
 import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../tlb/unmap-batch.js";
 import { MAPPED_HUGE, mappedAt, NOT_MAPPED } from "./page-vma-mapped.js";
-import { folioRemoveRmap, folioRemoveRmapEntire } from "./rmap.js";
+import { folioMapcount, folioRemoveRmap, folioRemoveRmapEntire } from "./rmap.js";
 import { type RmapLocking, type RmapTarget, rmapWalk } from "./rmap-walk.js";
-import { folioMapcount } from "./try-to-unmap.js";
 
 /** TTU_ flags of a migration. */
 export interface MigrateFlags {

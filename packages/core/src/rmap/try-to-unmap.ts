@@ -24,7 +24,7 @@ import { hugePtepClearFlush, notifyUnderPtl, ptepClearFlush, ptepGetAndClear, se
 import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../tlb/unmap-batch.js";
 import { VM_LOCKED, VM_UFFD_WP } from "../vma.js";
 import { MAPPED_HUGE, mappedAt, NOT_MAPPED } from "./page-vma-mapped.js";
-import { folioRemoveRmap, folioRemoveRmapEntire } from "./rmap.js";
+import { folioMapcount, folioRemoveRmap, folioRemoveRmapEntire } from "./rmap.js";
 import { discardPteBatch, folioUnmapPteBatch } from "./unmap-pte-batch.js";
 import { type RmapLocking, type RmapTarget, rmapWalk } from "./rmap-walk.js";
 
@@ -60,14 +60,6 @@ function* unmap(k: Kernel, cpu: number, head: number, flags: UnmapFlags): Path {
     },
     flags.locking ?? (hugetlbFile !== 0 ? "write" : "read"),
   );
-}
-
-/** folio_mapcount(): entries that map any page of the folio. Inside a step. */
-export function folioMapcount(k: Kernel, head: number): number {
-  let count = k.pages.entireMapcount(head);
-  const pages = k.pages.pages(head);
-  for (let pfn = head; pfn < head + pages; pfn++) count += k.pages.mapcount(pfn);
-  return count;
 }
 
 function* unmapOne(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: UnmapFlags): Path<boolean> {

@@ -9,8 +9,7 @@ import { contpteTryUnfold } from "../tlb/contpte.js";
 import { flushTlbRange } from "../tlb/flush.js";
 import { notifyUnderPtl, ptepGetAndClear, setPteAt } from "../tlb/ptep.js";
 import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../tlb/unmap-batch.js";
-import { folioRemoveRmap } from "./rmap.js";
-import { folioMapcount } from "./try-to-unmap.js";
+import { folioMapcount, folioRemoveRmap } from "./rmap.js";
 
 /**
  * folio_unmap_pte_batch(): how many entries from `ptep` on go at once: the pages of a large folio after MADV_FREE that lie behind one another in [vpn, end) of
@@ -55,8 +54,10 @@ export function* discardPteBatch(
     yield* setTlbUbcFlushPending(k, cpu, mm, batch, first, vpn, pages);
   else yield* flushTlbRange(k, cpu, mm, vpn, vpn + pages);
   const gone = yield step("MADV_FREE page check", () => (mayGo(k, entries) ? 1 : 0));
-  for (let i = 0; gone === 0 && i < pages; i++) yield setPteAt(k, mm, vpn + i, ptep + i, restored(k, entries, i));
-  if (gone === 0) return false;
+  if (gone === 0) {
+    for (let i = 0; i < pages; i++) yield setPteAt(k, mm, vpn + i, ptep + i, restored(k, entries, i));
+    return false;
+  }
   for (let i = 0; i < pages; i++) yield* notifyUnderPtl(k, mm, vpn + i, 1);
   yield step("folio_remove_rmap_ptes", () => {
     for (const pte of entries) {
