@@ -158,6 +158,19 @@ export class IntervalTree {
     return chain;
   }
 
+  /** Intervals of an mm that wait on the deferred list, and those in the tree or there whose sequence is even. */
+  count(mm: number): { readonly deferred: number; readonly evenIntervals: number } {
+    let deferred = 0;
+    let evenIntervals = 0;
+    for (let interval = 1; interval < this.rows.used; interval++) {
+      if (!this.rows.isLive(interval) || this.mm(interval) !== mm) continue;
+      const waits = this.isDeferred(interval);
+      if (waits) deferred++;
+      if ((waits || this.isInTree(interval)) && this.seq(interval) % 2 === 0) evenIntervals++;
+    }
+    return { deferred, evenIntervals };
+  }
+
   /** The hits that a number stands for. */
   hitsAt(chain: number): Chain {
     return this.#hits.at(chain);

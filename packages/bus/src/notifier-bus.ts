@@ -31,6 +31,18 @@ export interface BusOptions {
   readonly kzalloc?: () => Path<number>;
 }
 
+/** State of the interval protocol of one mm. */
+export interface IntervalState {
+  /** mmu_notifier_subscriptions->invalidate_seq. */
+  readonly seq: number;
+  /** active_invalidate_ranges. */
+  readonly active: number;
+  /** Intervals on the deferred list. */
+  readonly deferred: number;
+  /** Intervals in the tree or deferred whose own sequence is even: none in a kernel without bugs. */
+  readonly evenIntervals: number;
+}
+
 /** A subscriber of a stream that is not yet on any list. */
 export interface PreparedSubscription {
   /** For {@link NotifierBus.register}, `unregister` and `put`. */
@@ -105,6 +117,21 @@ export class NotifierBus {
   /** mm_has_notifiers(): stays true for the mm's life once anybody registered. Inside a step. */
   hasNotifiers(mm: number): boolean {
     return this.#state.subscriptions.of(mm) !== 0;
+  }
+
+  /** Nobody is on the list of an mm that has had one and has no intervals: once it exits, release has told everybody. For checkers. */
+  released(mm: number): boolean {
+    const { subscriptions } = this.#state;
+    const head = subscriptions.of(mm);
+    return head !== 0 && !subscriptions.hasItree(head) && subscriptions.first(head) === 0;
+  }
+
+  /** The words of the interval protocol, for checkers; undefined for an mm without intervals. */
+  intervalState(mm: number): IntervalState | undefined {
+    const { subscriptions } = this.#state;
+    const head = subscriptions.of(mm);
+    if (head === 0 || !subscriptions.hasItree(head)) return undefined;
+    return { seq: subscriptions.seq(head), active: subscriptions.active(head), ...this.#hits.tree.count(mm) };
   }
 
   // Calls of the mm

@@ -19,7 +19,8 @@ export {
   THROUGH,
 } from "./machine-model/operation.js";
 export { type Problem, type ScriptModel, scriptModel, type ScriptModelOptions } from "./machine-model/script-model.js";
-export type { MachineThread, StepRule, Use } from "./machine-model/thread-task.js";
+export type { StepRule, Use } from "./machine-model/observed.js";
+export type { MachineThread } from "./machine-model/thread-task.js";
 
 // Scenarios that every driver is put through
 export { checkScript, type ScriptCheck, type ScriptResult } from "./scenarios/check-script.js";

@@ -44,6 +44,7 @@ export class Costs {
   readonly #counters = new Map<CostCounter, number>();
   readonly #commands = new Map<string, number>();
   readonly #dropped = new Set<number>();
+  #issued = 0;
 
   /** Counts `by` more of `counter`. */
   count(counter: CostCounter, by = 1): void {
@@ -53,6 +54,7 @@ export class Costs {
   /** Counts a command by its mnemonic. */
   command(mnemonic: string, by = 1): void {
     this.#commands.set(mnemonic, (this.#commands.get(mnemonic) ?? 0) + by);
+    this.#issued += by;
   }
 
   of(counter: CostCounter): number {
@@ -61,10 +63,7 @@ export class Costs {
 
   /** Commands with this mnemonic; without one, commands of all kinds. */
   commands(mnemonic?: string): number {
-    if (mnemonic !== undefined) return this.#commands.get(mnemonic) ?? 0;
-    let all = 0;
-    for (const count of this.#commands.values()) all += count;
-    return all;
+    return mnemonic === undefined ? this.#issued : (this.#commands.get(mnemonic) ?? 0);
   }
 
   /** An entry that was still right left a cache; if it comes back, that is a refill. */
@@ -92,6 +91,7 @@ export class Costs {
   reset(): void {
     this.#counters.clear();
     this.#commands.clear();
+    this.#issued = 0;
     this.#dropped.clear();
   }
 }

@@ -3,7 +3,7 @@ import type { Machine } from "@mmu-notifier/machine";
 import type { Unsubscribable } from "rxjs";
 import type { Report } from "../engine/model.js";
 import type { Verdict } from "../engine/verdict.js";
-import type { Seen } from "./thread-task.js";
+import type { Seen } from "./observed.js";
 
 /** WARN_ON()s of the bus that mean a broken rule, and what they stand for. */
 const WARNINGS: Readonly<Record<BusWarning["code"], Verdict>> = {

@@ -1,11 +1,14 @@
 import type { Machine } from "@mmu-notifier/machine";
 import type { Path } from "@mmu-notifier/steps";
 import type { Iteration, Invariant, Model, TaskModel } from "../engine/model.js";
+import { VerdictLog } from "../engine/verdict-log.js";
 import { Coherence } from "./coherence/coherence.js";
 import { viewOf } from "./coherence/view.js";
 import { hearComplaints } from "./complaints.js";
-import { type MachineThread, observed, type Seen, type Stage, type StepRule, threadTask } from "./thread-task.js";
+import { observed, type Seen, type Stage, type StepRule } from "./observed.js";
+import { type MachineThread, threadTask } from "./thread-task.js";
 import { ThreadStates } from "./thread-states.js";
+import { watch } from "./watch/watch.js";
 
 /**
  * What to make a model of: a machine in the state in which the search starts, and what happens in it at the same time.
@@ -54,13 +57,16 @@ export function machineModel({
   );
   const mm = machine.processes[0]?.mm;
   const page = (vpn: number, of: number): string => `page ${vpn - first}${of === mm ? "" : ` of mm${of}`}`;
-  const coherent = coherence ? new Coherence(machine, states, page) : undefined;
+  const log = new VerdictLog(machine.memory);
+  const watched = coherence ? watch(machine, threads, page, log) : undefined;
+  const coherent = watched === undefined ? undefined : new Coherence(machine, states, page, watched);
   const seen: Seen = { use: undefined, report: undefined };
   const stage: Stage = {
     machine,
     states,
     seen,
     rules: coherent === undefined ? rules : [coherent.rule, ...rules],
+    watchers: watched === undefined ? [] : [watched],
   };
   hearComplaints(machine, seen);
   return {
@@ -71,7 +77,7 @@ export function machineModel({
       ...machine.devices.flatMap((device) => device.hardware.map((task) => hardwareTask(stage, task))),
     ],
     invariants,
-    ...(coherent === undefined ? {} : { reports: () => coherent.reports() }),
+    ...(coherent === undefined ? {} : { reports: () => [...coherent.reports(), ...log.reports()] }),
     progress: (_task, label) => USES.test(label) || label.endsWith(": returns"),
     view: () => viewOf(machine, page),
     wording: (label) =>

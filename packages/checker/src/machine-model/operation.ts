@@ -2,6 +2,7 @@ import { decodeSignal, type Thread, userAccessOnce, USER_ACCESS_RETRY } from "@m
 import type { AddressSpace, Device, Machine } from "@mmu-notifier/machine";
 import type { Path } from "@mmu-notifier/steps";
 import type { UseWatcher } from "@mmu-notifier/sdk";
+import type { WatchedPage } from "./watch/watched-pages.js";
 
 /** What an attempt came to: it is made again, the operation's next part follows, or the operation ends here. */
 export const AGAIN = 0;
@@ -28,6 +29,8 @@ export interface Operation {
   readonly attempt: (part: number, watch: Watch) => Path<number>;
   /** It changes address spaces on behalf of a CPU: until it returns, translations may be out of date. @defaultValue false */
   readonly changes?: boolean;
+  /** Pages that it accesses: they are followed from frame to frame. @defaultValue none */
+  readonly pages?: readonly WatchedPage[];
 }
 
 /** A path that is run once: a system call, a daemon's round. */
@@ -52,6 +55,7 @@ export function cpuAccesses(
   return {
     text,
     parts: pages.length,
+    pages: pages.map(({ vpn }) => ({ mm: thread.mm, vpn })),
     changes: true,
     *attempt(part) {
       const { vpn, access, value } = pages[part]!;
@@ -72,6 +76,7 @@ export function deviceAccesses(
   return {
     text,
     parts: pages.length,
+    pages: pages.map(({ vpn }) => ({ mm: process.mm, vpn })),
     *attempt(part, watch) {
       const { vpn, access, value } = pages[part]!;
       const outcome = device.outcome(

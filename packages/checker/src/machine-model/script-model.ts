@@ -12,7 +12,8 @@ import type { Verdict } from "../engine/verdict.js";
 import type { Model } from "../engine/model.js";
 import { type MachineModelOptions, machineModel } from "./machine-model.js";
 import { cpuAccesses, deviceAccesses, type Operation, operation } from "./operation.js";
-import type { MachineThread, StepRule } from "./thread-task.js";
+import type { StepRule } from "./observed.js";
+import type { MachineThread } from "./thread-task.js";
 
 /** How a script becomes a model. */
 export interface ScriptModelOptions

@@ -1,7 +1,7 @@
 import { isSwapPte, type Kernel, pteNone, ptePfn, pteWrite } from "@mmu-notifier/core";
 import type { Segment } from "@mmu-notifier/steps";
 import type { Verdict } from "../engine/verdict.js";
-import { VerdictLog } from "./verdict-log.js";
+import { VerdictLog } from "../engine/verdict-log.js";
 
 /** One use of a translation: by whom, of which page, which frame it leads to. */
 export interface FrameUse {

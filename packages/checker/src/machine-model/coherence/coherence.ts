@@ -2,9 +2,15 @@ import { isHeld } from "@mmu-notifier/steps";
 import { leafPfn } from "@mmu-notifier/sdk";
 import type { Machine } from "@mmu-notifier/machine";
 import type { Report } from "../../engine/model.js";
-import type { StepRule, Use } from "../thread-task.js";
+import type { StepRule, Use } from "../observed.js";
 import type { ThreadStates } from "../thread-states.js";
+import type { Watch } from "../watch/watch.js";
+import { MMF_EXITING } from "@mmu-notifier/core";
+import { busReports } from "./bus-state.js";
 import { type Cached, cachedIn, standingOf } from "./cached.js";
+import { dirtyReports } from "./dirty.js";
+import { mirrorReports } from "./mirrors.js";
+import { ownerOf } from "./owner.js";
 import { type RuleId, RULES } from "./rules.js";
 import { Truth } from "./truth.js";
 
@@ -21,12 +27,14 @@ export class Coherence {
   readonly #states: ThreadStates;
   readonly #truth: Truth;
   readonly #page: PageName;
+  readonly #watch: Watch;
 
-  constructor(machine: Machine, states: ThreadStates, page: PageName) {
+  constructor(machine: Machine, states: ThreadStates, page: PageName, watch: Watch) {
     this.#machine = machine;
     this.#states = states;
     this.#truth = new Truth(machine.kernel);
     this.#page = page;
+    this.#watch = watch;
   }
 
   /** What is wrong with the state in work. */
@@ -38,6 +46,9 @@ export class Coherence {
       if (report !== undefined) reports.push(report);
     }
     this.#tables(reports);
+    mirrorReports(this.#machine, this.#watch.windows, this.#page, reports);
+    if (quiet) dirtyReports(this.#machine.kernel, this.#watch.pages, this.#page, reports);
+    busReports(this.#machine, quiet, reports);
     return reports;
   }
 
@@ -64,6 +75,7 @@ export class Coherence {
       };
       if (!frames.isLive(pfn + i)) return broken("STALE-USE", ", which is free", standing === "mirrors" ? "I5" : "T1");
       if (standing === "pinned") continue;
+      if (this.#released(mm)) return broken("MISSED-RANGE", " after release", "T7");
       const truth = this.#truth.look(mm, vpn + i);
       if (standing === "mirrors") {
         const wrong = pfn + i !== truth.pfn ? "frame" : write && !truth.writable ? "right" : undefined;
@@ -79,13 +91,17 @@ export class Coherence {
         return broken("STALE-USE", this.#against("frame", write), "T2");
       if (!quiet) continue;
       if (truth.pfn !== pfn + i) return broken("MISSED-RANGE", this.#against("frame", write), "T3");
-      if (write && !this.#mayWrite(HD)) return broken("MISSED-RANGE", this.#against("right", write), "T3");
+      if (!write || this.#mayWrite(HD)) continue;
+      return truth.writable
+        ? broken("MISSED-RANGE", this.#against("clean", write), "T4")
+        : broken("MISSED-RANGE", this.#against("right", write), "T3");
     }
     return undefined;
   }
 
   /** A translation that is used in this very step. */
-  #used({ device, mm, vpn, leaf, write }: Use): Report | undefined {
+  #used(use: Use): Report | undefined {
+    const { device, mm, vpn, leaf, write } = use;
     const { kernel } = this.#machine;
     const bound = this.#machine.device(device)?.bindings.find((binding) => binding.mm === mm);
     const standing = bound === undefined ? "walks" : standingOf(bound);
@@ -94,19 +110,25 @@ export class Coherence {
     const does = `${device} ${write ? "writes" : "reads"} frame ${pfn} for ${page}`;
     if (!kernel.pages.isLive(pfn)) return report("STALE-USE", page, `${does}, and that frame is free`, "T1");
     if (standing === "pinned") return undefined;
+    const order = this.#watch.pages.outOfOrder(use);
+    if (order !== undefined) return order;
+    if (this.#released(mm)) return report("STALE-USE", page, `${does} after release`, "T7");
     const truth = this.#truth.look(mm, vpn);
     const quiet = this.#quiet();
     const strict = quiet || (standing === "mirrors" && !truth.changing);
     if (truth.pfn !== pfn) {
       const late = truth.present && !this.#flushIsDue(mm) && !this.#sameContent(pfn, write);
-      if (strict || late)
-        return report("STALE-USE", page, `${does}${this.#against("frame", write)}`, strict ? "T3" : "T2");
-      return undefined;
+      if (!strict && !late) return undefined;
+      const against = this.#against("frame", write);
+      const owner = ownerOf(kernel, pfn, mm, vpn);
+      if (owner !== 0) return report("ISOLATION", page, `${does}${against}: that frame is mm${owner}'s`, "ISOLATION");
+      return report("STALE-USE", page, `${does}${against}`, strict ? "T3" : "T2");
     }
     if (!write || !strict) return undefined;
-    if (standing === "mirrors" ? !truth.writable : !this.#mayWrite(bound?.walker.agent.HD ?? false))
-      return report("STALE-PERM", page, `${does}${this.#against("right", write)}`, "T3");
-    return undefined;
+    if (standing === "mirrors" ? truth.writable : this.#mayWrite(bound?.walker.agent.HD ?? false)) return undefined;
+    return truth.writable
+      ? report("LOST-DIRTY", page, `${does}${this.#against("clean", write)}`, "T4")
+      : report("STALE-PERM", page, `${does}${this.#against("right", write)}`, "T3");
   }
 
   /** Caches of upper levels, whose tables are frames as well. */
@@ -131,8 +153,9 @@ export class Coherence {
   }
 
   /** What the page table says instead. */
-  #against(wrong: "frame" | "right", write: boolean): string {
+  #against(wrong: "frame" | "right" | "clean", write: boolean): string {
     const { pfn, present, lent } = this.#truth;
+    if (wrong === "clean") return ", and the page table says that the page is clean";
     if (wrong === "right") return ` with the right to write, which the page table does not give`;
     if (!present && !lent) return ", and the page table has nothing there";
     return `${write ? "" : " (read-only)"}, and the page table says frame ${pfn}`;
@@ -142,6 +165,12 @@ export class Coherence {
   #mayWrite(HD: boolean): boolean {
     const truth = this.#truth;
     return truth.hardwareWritable(HD) || (truth.present && truth.writable && truth.knownDirty);
+  }
+
+  /** The release of this mm has told everybody on the list. */
+  #released(mm: number): boolean {
+    const { bus, mms } = this.#machine.kernel;
+    return mms.isLive(mm) && (mms.flags(mm) & MMF_EXITING) !== 0 && bus.released(mm);
   }
 
   /** A gather or a batch has cleared entries of this mm and not flushed yet. */

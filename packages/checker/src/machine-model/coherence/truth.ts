@@ -1,6 +1,8 @@
 import { isHeld } from "@mmu-notifier/steps";
-import { type Kernel, PG_DIRTY, isSwapPte, ptePfn, ptePresent, pteWrite, swpOffset, swpType } from "@mmu-notifier/core";
+import {
+  isMigrationEntry, type Kernel, PG_DIRTY, isSwapPte, ptePfn, ptePresent, pteWrite, swpOffset, swpType } from "@mmu-notifier/core";
 
+const SWP_SWAP = 0;
 const SWP_DEVICE_READ = 4;
 const SWP_DEVICE_EXCLUSIVE_WRITE = 7;
 
@@ -15,6 +17,8 @@ export class Truth {
   lent = false;
   #mm = 0;
   #vpn = 0;
+  /** Of the page in what the entry maps. */
+  #offset = 0;
 
   constructor(k: Kernel) {
     this.#k = k;
@@ -29,19 +33,36 @@ export class Truth {
     this.pfn = 0;
     this.present = false;
     this.lent = false;
+    this.#offset = 0;
     const pgd = mms.isLive(mm) ? mms.pgd(mm) : 0;
     const ptep = pgd === 0 ? 0 : tables.leaf(pgd, vpn);
     if (ptep === 0) return this;
     this.pte = tables.get(ptep);
+    this.#offset = vpn % tables.span[tables.levelOf(ptep)]!;
     if (ptePresent(this.pte)) {
       this.present = true;
-      this.pfn = ptePfn(this.pte) + (vpn % tables.span[tables.levelOf(ptep)]!);
+      this.pfn = ptePfn(this.pte) + this.#offset;
     } else if (isSwapPte(this.pte)) {
       const type = swpType(this.pte);
       this.lent = type >= SWP_DEVICE_READ && type <= SWP_DEVICE_EXCLUSIVE_WRITE;
       if (this.lent) this.pfn = swpOffset(this.pte);
     }
     return this;
+  }
+
+  /** Where the page's content is: a frame, the frame that an entry of migration or the swap cache leads to, minus a swap slot; 0 nowhere. */
+  get home(): number {
+    const { pte, pfn } = this;
+    if (pfn !== 0) return pfn;
+    if (isMigrationEntry(pte)) return swpOffset(pte) + this.#offset;
+    if (!isSwapPte(pte) || swpType(pte) !== SWP_SWAP) return 0;
+    const slot = swpOffset(pte) + this.#offset;
+    return this.#k.swap.cached(slot) || -slot;
+  }
+
+  /** What a {@link home} holds. */
+  contentOf(home: number): number {
+    return home > 0 ? this.#k.pages.content(home) : this.#k.swap.content(-home);
   }
 
   /** The kernel lets the page be written. */

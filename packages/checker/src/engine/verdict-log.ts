@@ -1,5 +1,5 @@
 import type { Memory, Segment } from "@mmu-notifier/steps";
-import type { Report } from "../engine/model.js";
+import type { Report } from "./model.js";
 
 const BITS = 31;
 const FIRST = 1;

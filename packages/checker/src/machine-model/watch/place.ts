@@ -1,0 +1,57 @@
+import type { Step } from "@mmu-notifier/steps";
+
+/** Where on its task's path a step lies: known when the path is made, and so the same in every state. */
+export interface Place {
+  /** The notifier callback that it is part of: "arm-smmu dev0.invalidate_range_end"; undefined outside of one. */
+  readonly callback: string | undefined;
+  /** The first step of that callback. */
+  readonly entersCallback: boolean;
+  /** A start on the bus has returned since the task's last step. */
+  readonly started: boolean;
+}
+
+const START = "mmu_notifier_invalidate_range_start";
+
+/** Follows a path, and says where each of its steps lies. */
+export class PlaceTracker {
+  readonly #isCallback: (fn: string) => boolean;
+  readonly #functions: string[] = [];
+  /** How deep the outermost callback lies; -1 outside. */
+  #depth = -1;
+  #enters = false;
+  #inStart = false;
+  #started = false;
+
+  constructor(isCallback: (fn: string) => boolean) {
+    this.#isCallback = isCallback;
+  }
+
+  marker({ effect }: Step): void {
+    if (effect?.kind === "enter") {
+      if (this.#depth < 0 && this.#isCallback(effect.fn)) {
+        this.#depth = this.#functions.length;
+        this.#enters = true;
+      }
+      this.#functions.push(effect.fn);
+    } else if (effect?.kind === "leave") {
+      this.#functions.pop();
+      if (this.#depth >= this.#functions.length) this.#depth = -1;
+    } else if (effect?.kind === "release" && this.#inStart) {
+      // The lock map that a start holds is left as it returns.
+      this.#inStart = false;
+      this.#started = true;
+    }
+  }
+
+  step({ label }: Step): Place {
+    const place: Place = {
+      callback: this.#depth < 0 ? undefined : this.#functions[this.#depth],
+      entersCallback: this.#enters,
+      started: this.#started,
+    };
+    this.#enters = false;
+    this.#started = false;
+    if (label === START) this.#inStart = true;
+    return place;
+  }
+}

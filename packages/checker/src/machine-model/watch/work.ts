@@ -1,0 +1,56 @@
+import type { Device, Machine } from "@mmu-notifier/machine";
+import type { VerdictLog } from "../../engine/verdict-log.js";
+import { RULES } from "../coherence/rules.js";
+import type { Place } from "./place.js";
+import type { TaskRows } from "./task-rows.js";
+
+/** Counts the commands of the callback that each task is in, and holds them against what the driver declares. */
+export class Work {
+  readonly #rows: TaskRows;
+  readonly #devices: readonly Device[];
+  readonly #log: VerdictLog;
+  /** Commands that all devices had issued when the step began. */
+  #issued = 0;
+
+  constructor(machine: Machine, rows: TaskRows, log: VerdictLog) {
+    this.#devices = machine.devices;
+    this.#log = log;
+    this.#rows = rows;
+  }
+
+  before(task: number, { callback, entersCallback }: Place): void {
+    if (callback === undefined) return;
+    if (entersCallback) this.#rows.words[this.#rows.commands(task)] = 0;
+    this.#issued = this.#all();
+  }
+
+  after(task: number, { callback }: Place): void {
+    const { words } = this.#rows;
+    const at = this.#rows.commands(task);
+    if (callback === undefined) {
+      words[at] = 0;
+      return;
+    }
+    const count = (words[at]! += this.#all() - this.#issued);
+    if (count === 0) return;
+    const device = this.#devices.find(({ definition, name }) =>
+      callback.startsWith(`${definition.name} ${name}.`),
+    );
+    for (const { declarations } of device?.bindings ?? []) {
+      const { maxCommandsPerCall: most = Infinity } = declarations;
+      if (count <= most) continue;
+      this.#log.record({
+        verdict: "COST",
+        about: device!.name,
+        what: `${callback} issues ${count} commands, and ${most} are declared`,
+        rule: RULES.W1,
+      });
+    }
+  }
+
+  #all(): number {
+    let all = 0;
+    for (const { costs } of this.#devices) all += costs.commands();
+    return all;
+  }
+}
