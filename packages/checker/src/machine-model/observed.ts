@@ -66,7 +66,7 @@ export function* observed<R>(stage: Stage, task: string, path: Path<R>): Path<R>
     if (isMarker(next.value)) {
       places.marker(next.value);
       value = yield next.value;
-    } else value = yield watched(stage, next.value, task, places.step(next.value));
+    } else value = yield watched(stage, next.value, task, places.step());
   }
 }
 

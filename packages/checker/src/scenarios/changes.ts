@@ -44,6 +44,12 @@ export const CHANGES: readonly Scenario[] = [
     script: `${ONE_PAGE}dev dev0 write 0\nfork\ndev dev0 read 0\n${against("write 0", "dev dev0 read 0\ndev dev0 write 0")}`,
   },
   {
+    id: "X4b",
+    title: "after a fork the device's own write makes the copy, while the child writes",
+    script: `${ONE_PAGE}fork\ndev dev0 read 0\n${against("cwrite 0 0", "dev dev0 write 0\ndev dev0 read 0")}`,
+    mayUpgrade: "wpPageReuse",
+  },
+  {
     id: "X5",
     title: "a fault of the device is resolved while the page goes away and comes back",
     script: `${ONE_PAGE}${against("advise 0 1 dontneed", "dev dev0 read 0")}`,

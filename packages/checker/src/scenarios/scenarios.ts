@@ -1,6 +1,8 @@
 import { CHANGES } from "./changes.js";
+import { CONTENTS } from "./contents.js";
 import { HARDWARE } from "./hardware.js";
 import type { Scenario } from "./scenario.js";
+import { TWO_SPACES } from "./two-spaces.js";
 import { UPGRADES } from "./upgrades.js";
 
 /** Hardware of another make under the same driver: the scenarios that it makes a difference to. */
@@ -42,7 +44,7 @@ const VARIANTS: readonly {
   },
 ];
 
-const BASIC: readonly Scenario[] = [...UPGRADES, ...CHANGES, ...HARDWARE];
+const BASIC: readonly Scenario[] = [...UPGRADES, ...CHANGES, ...HARDWARE, ...CONTENTS, ...TWO_SPACES];
 
 type Variant = (typeof VARIANTS)[number];
 

@@ -16,11 +16,19 @@ const KEEPS_READING: readonly MmuNotifyEvent[] = [
 
 /** What drivers with tables of their own do between start and end, and how their tables and the caches above them agree. */
 export function mirrorReports({ devices }: Machine, windows: Windows, name: PageName, reports: Report[]): void {
-  for (const device of devices) {
+  for (const [index, device] of devices.entries()) {
     for (const bound of device.bindings) {
       if (standingOf(bound) !== "mirrors") continue;
       const entries = bound.binding.entries().filter(({ read, write }) => read || write);
-      for (const entry of entries) announced(device, bound, entry, windows, name, reports);
+      for (const entry of entries)
+        announced(
+          device,
+          windows.open(index, bound.mm, entry.vpn, entry.vpn + entry.pages),
+          bound,
+          entry,
+          name,
+          reports,
+        );
       twoFrames(device, bound, entries, name, reports);
     }
   }
@@ -29,13 +37,13 @@ export function mirrorReports({ devices }: Machine, windows: Windows, name: Page
 /** After a start and before its end nothing is left of what it announced. Events of a driver's own ranges, and those that it ignores, are its own affair. */
 function announced(
   device: Device,
+  events: readonly MmuNotifyEvent[],
   { declarations, mm }: BoundDevice,
-  { vpn, pages, write }: SecondaryEntry,
-  windows: Windows,
+  { vpn, write }: SecondaryEntry,
   name: PageName,
   reports: Report[],
 ): void {
-  for (const event of windows.open(mm, vpn, vpn + pages)) {
+  for (const event of events) {
     if (event === "MMU_NOTIFY_PROTECTION_UPGRADE" || declarations.filters.includes(event)) continue;
     if (event === "MMU_NOTIFY_MIGRATE" || event === "MMU_NOTIFY_EXCLUSIVE") continue;
     if (!write && KEEPS_READING.includes(event)) continue;

@@ -1,6 +1,15 @@
 import { isHeld } from "@mmu-notifier/steps";
 import {
-  isMigrationEntry, type Kernel, PG_DIRTY, isSwapPte, ptePfn, ptePresent, pteWrite, swpOffset, swpType } from "@mmu-notifier/core";
+  isMigrationEntry,
+  type Kernel,
+  PG_DIRTY,
+  isSwapPte,
+  ptePfn,
+  ptePresent,
+  pteWrite,
+  swpOffset,
+  swpType,
+} from "@mmu-notifier/core";
 
 const SWP_SWAP = 0;
 const SWP_DEVICE_READ = 4;

@@ -6,11 +6,9 @@ export interface Place {
   readonly callback: string | undefined;
   /** The first step of that callback. */
   readonly entersCallback: boolean;
-  /** A start on the bus has returned since the task's last step. */
-  readonly started: boolean;
+  /** A callback that came to its end since the task's last step. */
+  readonly left: string | undefined;
 }
-
-const START = "mmu_notifier_invalidate_range_start";
 
 /** Follows a path, and says where each of its steps lies. */
 export class PlaceTracker {
@@ -19,8 +17,7 @@ export class PlaceTracker {
   /** How deep the outermost callback lies; -1 outside. */
   #depth = -1;
   #enters = false;
-  #inStart = false;
-  #started = false;
+  #left: string | undefined;
 
   constructor(isCallback: (fn: string) => boolean) {
     this.#isCallback = isCallback;
@@ -34,24 +31,21 @@ export class PlaceTracker {
       }
       this.#functions.push(effect.fn);
     } else if (effect?.kind === "leave") {
-      this.#functions.pop();
-      if (this.#depth >= this.#functions.length) this.#depth = -1;
-    } else if (effect?.kind === "release" && this.#inStart) {
-      // The lock map that a start holds is left as it returns.
-      this.#inStart = false;
-      this.#started = true;
+      const fn = this.#functions.pop();
+      if (this.#depth !== this.#functions.length) return;
+      this.#depth = -1;
+      this.#left = fn;
     }
   }
 
-  step({ label }: Step): Place {
+  step(): Place {
     const place: Place = {
       callback: this.#depth < 0 ? undefined : this.#functions[this.#depth],
       entersCallback: this.#enters,
-      started: this.#started,
+      left: this.#left,
     };
     this.#enters = false;
-    this.#started = false;
-    if (label === START) this.#inStart = true;
+    this.#left = undefined;
     return place;
   }
 }

@@ -110,7 +110,8 @@ export class WatchedPages {
     const home = truth.home;
     const frame = truth.present ? truth.pfn : 0;
     const writable = frame !== 0 && pteWrite(truth.pte) ? SETTLED_WRITABLE : 0;
-    const differs = frame !== i32[at + SETTLED] || writable !== (before & SETTLED_WRITABLE) || (home === 0 && was !== 0);
+    const differs =
+      frame !== i32[at + SETTLED] || writable !== (before & SETTLED_WRITABLE) || (home === 0 && was !== 0);
     const settled = differs && !truth.changing;
     if (settled) this.#settle(index, task, frame, writable);
     const rights = (frame === 0 ? 0 : PRESENT) | (i32[at + FLAGS]! & SETTLED_WRITABLE);

@@ -14,13 +14,12 @@ interface Range {
   readonly event: MmuNotifyEvent;
 }
 
-/** A word is the number of a range, times this, and where its call is. */
-const STATES = 4;
-/** Its start is under way. */
-const STARTING = 1;
-const OPEN = 2;
+/** A word is the number of a range times this, what is known of its start, and a bit for each device that has been told. */
+const RANGE = 1 << 8;
 /** A start that may not block can have been refused, and then has no end. */
-const PERHAPS = 3;
+const MAY_BE_REFUSED = 1;
+const FIRST_DEVICE = 2;
+const MOST_DEVICES = 7;
 
 /**
  * Which ranges each task has announced and not ended. No kernel keeps that; it is written down in the memory as the calls are made, and
@@ -34,9 +33,12 @@ export class Windows {
   /** The task whose step runs; -1 between steps. */
   #task = -1;
 
-  constructor({ kernel }: Machine, rows: TaskRows, log: VerdictLog) {
+  readonly #callbacks: readonly string[];
+
+  constructor({ devices, kernel }: Machine, rows: TaskRows, log: VerdictLog) {
     this.#log = log;
     this.#rows = rows;
+    this.#callbacks = devices.slice(0, MOST_DEVICES).map(({ definition, name }) => `${definition.name} ${name}.`);
     kernel.bus.calls.subscribe((call) => {
       if (this.#task < 0) return;
       if (call.call === "invalidate_range_start") this.#start(call);
@@ -44,13 +46,18 @@ export class Windows {
     });
   }
 
-  before(task: number, { started }: Place): void {
+  before(task: number, { left }: Place): void {
     this.#task = task;
-    if (!started) return;
+    if (left === undefined) return;
+    const device = this.#callbacks.findIndex((callback) => left.startsWith(callback));
+    if (device < 0) return;
     const { words } = this.#rows;
-    for (let depth = 0; depth < DEPTH; depth++) {
+    // An end is told when its range is off the list: what is there was announced, to the last by this very callback.
+    for (let depth = DEPTH - 1; depth >= 0; depth--) {
       const at = this.#rows.range(task, depth);
-      if (words[at]! % STATES === STARTING) words[at]! += OPEN - STARTING;
+      if (words[at] === 0) continue;
+      words[at]! |= FIRST_DEVICE << device;
+      return;
     }
   }
 
@@ -66,7 +73,7 @@ export class Windows {
       const word = words[at]!;
       if (word === 0) continue;
       words[at] = 0;
-      if (word % STATES !== PERHAPS)
+      if ((word & MAY_BE_REFUSED) === 0)
         this.#record(`the start of ${textOf(this.#rangeOf(word))} has no end when its caller returns`);
     }
   }
@@ -81,14 +88,14 @@ export class Windows {
     return false;
   }
 
-  /** Events of the ranges whose start has returned, whoever announced them, and that overlap pages [start, end). */
-  open(mm: number, start: number, end: number): readonly MmuNotifyEvent[] {
+  /** Events of the ranges that device number `device` has been told of, and of no end yet, and that overlap pages [start, end). */
+  open(device: number, mm: number, start: number, end: number): readonly MmuNotifyEvent[] {
     const { tasks, words } = this.#rows;
     let found = NONE;
     for (let task = 0; task < tasks; task++) {
       for (let depth = 0; depth < DEPTH; depth++) {
         const word = words[this.#rows.range(task, depth)]!;
-        if (word % STATES !== OPEN) continue;
+        if ((word & (FIRST_DEVICE << device)) === 0) continue;
         const range = this.#rangeOf(word);
         if (includes(range, mm, start, end)) found = [...found, range.event];
       }
@@ -98,11 +105,11 @@ export class Windows {
 
   #start(call: BusCall): void {
     const { words } = this.#rows;
-    const state = ((call.flags ?? 0) & MMU_NOTIFIER_RANGE_BLOCKABLE) === 0 ? PERHAPS : STARTING;
+    const state = ((call.flags ?? 0) & MMU_NOTIFIER_RANGE_BLOCKABLE) === 0 ? MAY_BE_REFUSED : 0;
     for (let depth = 0; depth < DEPTH; depth++) {
       const at = this.#rows.range(this.#task, depth);
       if (words[at] !== 0) continue;
-      words[at] = this.#numberOf(call) * STATES + state;
+      words[at] = this.#numberOf(call) * RANGE + state;
       return;
     }
   }
@@ -112,7 +119,7 @@ export class Windows {
     const number = this.#numberOf(call);
     for (let depth = DEPTH - 1; depth >= 0; depth--) {
       const at = this.#rows.range(this.#task, depth);
-      if (words[at] === 0 || Math.floor(words[at]! / STATES) !== number) continue;
+      if (words[at] === 0 || Math.floor(words[at]! / RANGE) !== number) continue;
       words[at] = 0;
       return;
     }
@@ -124,7 +131,7 @@ export class Windows {
   }
 
   #rangeOf(word: number): Range {
-    return this.#ranges[Math.floor(word / STATES)]!;
+    return this.#ranges[Math.floor(word / RANGE)]!;
   }
 
   #numberOf({ mm, start, end, event }: BusCall): number {

@@ -33,9 +33,7 @@ export class Work {
     }
     const count = (words[at]! += this.#all() - this.#issued);
     if (count === 0) return;
-    const device = this.#devices.find(({ definition, name }) =>
-      callback.startsWith(`${definition.name} ${name}.`),
-    );
+    const device = this.#devices.find(({ definition, name }) => callback.startsWith(`${definition.name} ${name}.`));
     for (const { declarations } of device?.bindings ?? []) {
       const { maxCommandsPerCall: most = Infinity } = declarations;
       if (count <= most) continue;

@@ -42,7 +42,7 @@ export class ShadowMmu {
   readonly #inFlight: InFlight;
 
   constructor(context: HardwareContext, counters: RetryCounters, withTlb: boolean) {
-    this.table = new ShadowTable(context);
+    this.table = new ShadowTable(context, context.geometry.first ?? 0);
     this.counters = counters;
     this.#inFlight = new InFlight(context.memory, "shadow");
     if (!withTlb) {
