@@ -5,6 +5,8 @@ import { VerdictLog } from "../engine/verdict-log.js";
 import { Coherence } from "./coherence/coherence.js";
 import { viewOf } from "./coherence/view.js";
 import { hearComplaints } from "./complaints.js";
+import { pluginReports } from "./plugin-invariants.js";
+import { isQuiet } from "./quiet.js";
 import { observed, type Seen, type Stage, type StepRule } from "./observed.js";
 import { type MachineThread, threadTask } from "./thread-task.js";
 import { ThreadStates } from "./thread-states.js";
@@ -20,7 +22,7 @@ export interface MachineModelOptions {
   /** Kernel, architecture, processes, devices; everything that comes before has been run on it. */
   readonly machine: Machine;
   readonly threads: readonly MachineThread[];
-  /** Hold every cache of translations against the page tables, in every state and every use. @defaultValue true */
+  /** Hold every cache of translations against the page tables, and what is done against the rules of notifiers, in every state and every use. @defaultValue true */
   readonly coherence?: boolean;
   /** More rules, for every state. */
   readonly invariants?: readonly Invariant[];
@@ -69,6 +71,7 @@ export function machineModel({
     watchers: watched === undefined ? [] : [watched],
   };
   hearComplaints(machine, seen);
+  const plugins = machine.registry.list("invariant");
   return {
     name,
     state: machine.memory,
@@ -77,7 +80,11 @@ export function machineModel({
       ...machine.devices.flatMap((device) => device.hardware.map((task) => hardwareTask(stage, task))),
     ],
     invariants,
-    ...(coherent === undefined ? {} : { reports: () => [...coherent.reports(), ...log.reports()] }),
+    reports: () => [
+      ...(coherent?.reports() ?? []),
+      ...log.reports(),
+      ...(plugins.length > 0 && isQuiet(machine, states) ? pluginReports(machine, plugins) : []),
+    ],
     progress: (_task, label) => USES.test(label) || label.endsWith(": returns"),
     view: () => viewOf(machine, page),
     wording: (label) =>

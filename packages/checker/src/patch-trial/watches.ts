@@ -1,7 +1,7 @@
 import type { ScriptSession } from "@mmu-notifier/script";
 import { DeviceMemory, pageRange, type Words } from "@mmu-notifier/sdk";
 import type { Report } from "../engine/model.js";
-import type { StepRule } from "../machine-model/thread-task.js";
+import type { StepRule } from "../machine-model/observed.js";
 
 const UPGRADE = "MMU_NOTIFY_PROTECTION_UPGRADE";
 

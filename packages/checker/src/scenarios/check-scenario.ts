@@ -2,7 +2,7 @@ import { ARENA_PAGE, parseScripts, type ScriptSession } from "@mmu-notifier/scri
 import { hostFacts } from "@mmu-notifier/sdk";
 import type { PluginRegistry } from "@mmu-notifier/machine";
 import type { ExploreOptions } from "../engine/exploration.js";
-import type { StepRule } from "../machine-model/thread-task.js";
+import type { StepRule } from "../machine-model/observed.js";
 import { checkScript, type ScriptResult } from "./check-script.js";
 import { type Expectation, expectationOf } from "./expectation.js";
 import type { Scenario } from "./scenario.js";
@@ -61,8 +61,9 @@ export function checkScenario(scenario: Scenario, run: ScenarioRun): ScenarioRes
       explore: { maxStates: 2_000_000, ...run.explore },
       ...(run.replay === undefined ? {} : { replay: run.replay }),
       skips: ({ machine, devices: attached }) => {
-        const skipped = scenario.skips?.(hostFacts(machine.kernel));
-        if (skipped === undefined) expectation = expectationOf(scenario, machine, attached.get("dev0")!);
+        const device = attached.get("dev0")!;
+        const skipped = scenario.skips?.(hostFacts(machine.kernel)) ?? scenario.lacks?.(device);
+        if (skipped === undefined) expectation = expectationOf(scenario, machine, device);
         return skipped;
       },
     },

@@ -53,7 +53,7 @@ const RANGE = { start: ARENA_PAGE * PAGE_SIZE, end: (ARENA_PAGE + 1) * PAGE_SIZE
 /** The entry of page 0 becomes what `to` makes of that of page 1, under the lock of its table. */
 function* rewrites({ machine, mm }: ScriptSession, to: (other: number) => number): Path {
   const { mms, tables } = machine.kernel;
-  const ptep = tables.leaf(mms.pgd(mm), ARENA_PAGE);
+  const ptep = yield step("pte_offset_map", () => tables.leaf(mms.pgd(mm), ARENA_PAGE));
   const lock = tables.ptl(tables.tableOf(ptep));
   yield spinLock(lock);
   yield step("set_pte", () => {

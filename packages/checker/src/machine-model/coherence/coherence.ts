@@ -1,8 +1,8 @@
-import { isHeld } from "@mmu-notifier/steps";
 import { leafPfn } from "@mmu-notifier/sdk";
 import type { Machine } from "@mmu-notifier/machine";
 import type { Report } from "../../engine/model.js";
 import type { StepRule, Use } from "../observed.js";
+import { isQuiet } from "../quiet.js";
 import type { ThreadStates } from "../thread-states.js";
 import type { Watch } from "../watch/watch.js";
 import { MMF_EXITING } from "@mmu-notifier/core";
@@ -40,7 +40,7 @@ export class Coherence {
   /** What is wrong with the state in work. */
   reports(): readonly Report[] {
     const reports: Report[] = [];
-    const quiet = this.#quiet();
+    const quiet = isQuiet(this.#machine, this.#states);
     for (const cached of cachedIn(this.#machine)) {
       const report = this.#held(cached, quiet);
       if (report !== undefined) reports.push(report);
@@ -55,14 +55,6 @@ export class Coherence {
   /** The same rules for translations in use. */
   get rule(): StepRule {
     return { used: (use) => this.#used(use) };
-  }
-
-  /** True when nobody is in a call that changes address spaces: every promise is due. */
-  #quiet(): boolean {
-    if (!this.#states.quiet) return false;
-    const { mms } = this.#machine.kernel;
-    for (let mm = 1; mm < mms.segment.used; mm++) if (mms.isLive(mm) && isHeld(mms.mmapLock(mm))) return false;
-    return true;
   }
 
   /** A translation that could be used. */
@@ -114,7 +106,7 @@ export class Coherence {
     if (order !== undefined) return order;
     if (this.#released(mm)) return report("STALE-USE", page, `${does} after release`, "T7");
     const truth = this.#truth.look(mm, vpn);
-    const quiet = this.#quiet();
+    const quiet = isQuiet(this.#machine, this.#states);
     const strict = quiet || (standing === "mirrors" && !truth.changing);
     if (truth.pfn !== pfn) {
       const late = truth.present && !this.#flushIsDue(mm) && !this.#sameContent(pfn, write);

@@ -8,11 +8,11 @@ import type { PageName } from "./coherence.js";
 import { RULES } from "./rules.js";
 
 /** Events that take a right and leave the frame: a mirror may keep what it may read. */
-const KEEPS_READING: readonly MmuNotifyEvent[] = [
+const KEEPS_READING: ReadonlySet<MmuNotifyEvent> = new Set([
   "MMU_NOTIFY_PROTECTION_VMA",
   "MMU_NOTIFY_PROTECTION_PAGE",
   "MMU_NOTIFY_SOFT_DIRTY",
-];
+]);
 
 /** What drivers with tables of their own do between start and end, and how their tables and the caches above them agree. */
 export function mirrorReports({ devices }: Machine, windows: Windows, name: PageName, reports: Report[]): void {
@@ -46,7 +46,7 @@ function announced(
   for (const event of events) {
     if (event === "MMU_NOTIFY_PROTECTION_UPGRADE" || declarations.filters.includes(event)) continue;
     if (event === "MMU_NOTIFY_MIGRATE" || event === "MMU_NOTIFY_EXCLUSIVE") continue;
-    if (!write && KEEPS_READING.includes(event)) continue;
+    if (!write && KEEPS_READING.has(event)) continue;
     const page = name(vpn, mm);
     reports.push({
       verdict: "CONTRACT",

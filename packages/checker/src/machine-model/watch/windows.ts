@@ -91,16 +91,16 @@ export class Windows {
   /** Events of the ranges that device number `device` has been told of, and of no end yet, and that overlap pages [start, end). */
   open(device: number, mm: number, start: number, end: number): readonly MmuNotifyEvent[] {
     const { tasks, words } = this.#rows;
-    let found = NONE;
+    let found: MmuNotifyEvent[] | undefined;
     for (let task = 0; task < tasks; task++) {
       for (let depth = 0; depth < DEPTH; depth++) {
         const word = words[this.#rows.range(task, depth)]!;
         if ((word & (FIRST_DEVICE << device)) === 0) continue;
         const range = this.#rangeOf(word);
-        if (includes(range, mm, start, end)) found = [...found, range.event];
+        if (includes(range, mm, start, end)) (found ??= []).push(range.event);
       }
     }
-    return found;
+    return found ?? NONE;
   }
 
   #start(call: BusCall): void {
