@@ -16,7 +16,7 @@ export const smmuAtcBeforeTlbi: MuseumEntry = {
     "In between the device asks again, gets the old entry from the SMMU's TLB, and keeps it after both invalidations are done and the page is freed.",
   scenario:
     "Two levels of caches with an SMMUv3's command queue: ATC, IOTLB, walker. The driver is exchanged: ATC_INV and CMD_SYNC before TLBI and CMD_SYNC, or after.",
-  expect: [{ verdict: "STALE-USE", object: "page 0", steps: 20 }],
+  expect: [{ verdict: "STALE-USE", object: "page 0", steps: 21 }],
   model: (variant) => {
     const scene = new Scene();
     scene.map(0);
