@@ -53,8 +53,8 @@ describe("a counterexample", () => {
         19                                                  write page 0
         20                                                  walk: read pte of page
                                                             0 = 2
-        21                          ptep_set_wrprotect(pag
-                                    e 0)
+        21                          ptep_set_wrprotect(
+                                    page 0)
         22                          spin_unlock(ptl)
         23                          CMD_TLBI(page 0)
         24                          CMD_SYNC
