@@ -31,6 +31,11 @@ export interface KernelConfig {
   readonly diskFolioOrder: number;
   /** Entries of each CPU's TLB; 0 walks on every access. */
   readonly cpuTlbEntries: number;
+  /**
+   * Single frames are handed out again as from a CPU's free list, the last freed first (rmqueue_pcplist()). Otherwise the lowest free one is taken, so that equal
+   * situations look equal whatever was freed on the way.
+   */
+  readonly lastFreedFirst: boolean;
 }
 
 /** A small machine with everything a script may want. */
@@ -51,4 +56,5 @@ export const DEFAULT_CONFIG: KernelConfig = {
   privileged: true,
   diskFolioOrder: 0,
   cpuTlbEntries: 0,
+  lastFreedFirst: false,
 };

@@ -80,7 +80,7 @@ export class Kernel {
       version: profile.version,
     });
     this.tables = new PageTables(memory, geometry);
-    this.pages = new Pages(memory);
+    this.pages = new Pages(memory, this.config.lastFreedFirst);
     this.vmas = new Vmas(memory);
     this.mms = new Mms(memory);
     this.files = new Files(memory);

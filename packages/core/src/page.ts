@@ -1,4 +1,4 @@
-import type { Memory, Segment } from "@mmu-notifier/steps";
+import { type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
 
 const FLAGS = 0;
 const REFCOUNT = 1;
@@ -57,20 +57,27 @@ export class Pages {
   readonly segment: Segment;
   /** The shared zero page. */
   readonly zeroPfn: number;
+  /** A CPU's list of free single frames, last freed last. Frames that went into a folio meanwhile are still in it. */
+  readonly #freed: Vectors | undefined;
+  readonly #pcpList: number = 0;
 
-  constructor(memory: Memory, frames = 16) {
+  constructor(memory: Memory, lastFreedFirst = false, frames = 16) {
     this.segment = memory.segment("pages", STRIDE, frames);
+    if (lastFreedFirst) {
+      this.#freed = new Vectors(memory, "pcp list", 62);
+      this.#pcpList = this.#freed.create();
+    }
     this.zeroPfn = this.segment.alloc(PG_ALLOCATED | PG_RESERVED | PG_UPTODATE);
     this.#set(this.zeroPfn, REFCOUNT, 1);
   }
 
   /**
-   * Allocates 2^order frames with one reference, zero-filled, and returns the first. Order 0 takes the lowest free frame, a
-   * larger order the lowest naturally aligned run.
+   * Allocates 2^order frames with one reference, zero-filled, and returns the first. Order 0 takes the lowest free frame, or
+   * the last freed one, a larger order the lowest naturally aligned run.
    */
   alloc(order = 0, flags = 0): number {
     if (order === 0) {
-      const pfn = this.segment.alloc(PG_ALLOCATED | flags);
+      const pfn = this.#freed === undefined ? this.segment.alloc(PG_ALLOCATED | flags) : this.#lastFreed(flags);
       this.#set(pfn, REFCOUNT, 1);
       return pfn;
     }
@@ -96,7 +103,18 @@ export class Pages {
     if (this.segment.i32[at]! > 0) return false;
     const pages = this.pages(head);
     for (let p = head + pages - 1; p >= head; p--) this.segment.free(p);
+    if (pages === 1) this.#freed?.set(this.#pcpList, this.#freed.length(this.#pcpList), head);
     return true;
+  }
+
+  #lastFreed(flags: number): number {
+    const freed = this.#freed!;
+    for (let count = freed.length(this.#pcpList); count > 0; count--) {
+      const pfn = freed.at(this.#pcpList, count - 1);
+      freed.truncate(this.#pcpList, count - 1);
+      if (!this.segment.isLive(pfn)) return this.segment.allocAt(pfn, PG_ALLOCATED | flags);
+    }
+    return this.segment.alloc(PG_ALLOCATED | flags);
   }
 
   /** split_folio(): turns a compound page into single frames, each with `references` of its own. */

@@ -72,6 +72,19 @@ export class Segment {
     return row;
   }
 
+  /** Allocates exactly this row, which is free, zeroes it, marks it and returns its number. */
+  allocAt(row: number, mark = 1): number {
+    const { stride } = this;
+    while ((row + 1) * stride > this.i32.length) this.#grow();
+    const at = row * stride;
+    this.i32.fill(0, at, at + stride);
+    this.i32[at] = mark;
+    if (row >= this.i32[USED]!) this.i32[USED] = row + 1;
+    if (row === this.i32[LOWEST_FREE]!) this.i32[LOWEST_FREE] = row + 1;
+    this.i32[LIVE] = this.i32[LIVE]! + 1;
+    return row;
+  }
+
   /**
    * Allocates `count` consecutive rows whose first number is a multiple of `align`, marks them all and returns the first.
    * Takes the lowest run that is free.

@@ -6,7 +6,13 @@ import type { CaseContext } from "../run-options.js";
 import { MmrunComparison } from "./compare-mmrun.js";
 
 /** The recording machine: huge pages on request, 64 hugetlb pages, one node, no soft-dirty bits. */
-const MMRUN_MACHINE: Partial<KernelConfig> = { thp: "madvise", hugetlbPages: 64, nodes: 1, softDirty: false };
+const MMRUN_MACHINE: Partial<KernelConfig> = {
+  thp: "madvise",
+  hugetlbPages: 64,
+  nodes: 1,
+  softDirty: false,
+  lastFreedFirst: true,
+};
 
 /** A session on the model of the machine that the records come from. */
 export function mmrunSession(
