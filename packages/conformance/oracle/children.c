@@ -51,6 +51,7 @@ static void forked(int in, int out) {
     dup2(out, STDOUT_FILENO);
     vm_close();
     say_nothing();
+    answer();
     child_main(in);
 }
 
@@ -65,6 +66,8 @@ static void fork_child(int index) {
     warm();
     close(to[0]);
     close(from[1]);
+    /* The child has a descriptor of the virtual machine until it gets to run: closing it here would not end the machine before. */
+    if (pid > 0 && read(from[0], hot.vector, 1) != 1) fail("wait for a child");
     if (pid < 0) say("\"err\":\"%s\"", strerrorname_np(-(int)pid));
     else {
         children[index] = (struct child){(int)pid, to[1], from[0]};

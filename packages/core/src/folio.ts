@@ -1,6 +1,6 @@
 import { deleteFromSwapCache, folioSwapped } from "./folio-swap.js";
 import type { Kernel } from "./kernel.js";
-import { PG_HUGETLB, PG_SWAPCACHE } from "./page.js";
+import { PG_DIRTY, PG_HUGETLB, PG_SWAPCACHE } from "./page.js";
 
 /** folio_put(): drops references; the last one frees the folio, a hugetlb one into its pool. True when it went. Inside a step. */
 export function folioPut(k: Kernel, pfn: number, by = 1): boolean {
@@ -10,11 +10,12 @@ export function folioPut(k: Kernel, pfn: number, by = 1): boolean {
   return true;
 }
 
-/** folio_free_swap(): a folio leaves the swap cache, with the cache's reference, if no entry refers to its slot; true when it did. Inside a step. */
+/** folio_free_swap(): a folio leaves the swap cache, with the cache's reference, if no entry refers to its slot; its contents are nowhere else then. True when it did. Inside a step. */
 export function folioFreeSwap(k: Kernel, pfn: number): boolean {
   const head = k.pages.head(pfn);
   if (!k.pages.test(head, PG_SWAPCACHE) || folioSwapped(k, head)) return false;
   deleteFromSwapCache(k, head);
+  k.pages.mark(head, PG_DIRTY);
   return true;
 }
 

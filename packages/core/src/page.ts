@@ -102,8 +102,10 @@ export class Pages {
     this.segment.i32[at]! -= by;
     if (this.segment.i32[at]! > 0) return false;
     const pages = this.pages(head);
+    const locked = (this.segment.i32[head * STRIDE]! & PG_MLOCKED) !== 0;
     for (let p = head + pages - 1; p >= head; p--) this.segment.free(p);
-    if (pages === 1) this.#freed?.set(this.#pcpList, this.#freed.length(this.#pcpList), head);
+    // munlock_folio() keeps a page in a batch of the CPU: its frame is free after the others.
+    if (pages === 1) this.#freed?.insert(this.#pcpList, locked ? 0 : this.#freed.length(this.#pcpList), head);
     return true;
   }
 
