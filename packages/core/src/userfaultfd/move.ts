@@ -4,6 +4,9 @@ import { anonVmaPrepare } from "../fault/anon-vma-prepare.js";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import { PAGE_SIZE } from "../geometry.js";
+import { folioPut } from "../folio.js";
+import { isHugeZeroPmd } from "../huge/huge-zero.js";
+import { splitFolio } from "../huge/split-folio.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -100,14 +103,18 @@ function* moveSome(k: Kernel, t: Thread, place: Place, left: number): Path<numbe
   const { from, src, dst } = place;
   const span = k.tables.hugePages;
   yield mightSleep("mm_alloc_pmd");
-  const huge = yield step("pmd_trans_huge", () => {
-    const pmdp = k.tables.find(k.mms.pgd(t.mm), PMD_LEVEL, src);
-    return pmdp !== 0 && pteHugeLeaf(k.tables.get(pmdp)) ? pmdp : 0;
-  });
-  if (huge !== 0) {
-    const target = yield step("pmd_alloc", () => k.tables.findOrCreate(k.mms.pgd(t.mm), PMD_LEVEL, dst));
+  const pmdp = yield step("mm_find_pmd", () => k.tables.find(k.mms.pgd(t.mm), PMD_LEVEL, src));
+  if (pmdp === 0) return -ENOENT;
+  const target = yield step("mm_alloc_pmd", () => k.tables.findOrCreate(k.mms.pgd(t.mm), PMD_LEVEL, dst));
+  const taken = yield step("pmd_trans_huge(dst_pmdval)", () => (pteHugeLeaf(k.tables.get(target)) ? 1 : 0));
+  if (taken !== 0) return -EEXIST;
+  const huge = yield step("pmd_trans_huge_lock", () => sourceKind(k, pmdp));
+  if (huge < 0) return huge;
+  if (huge === HUGE) {
     const free = yield step("pmd_none", () => (pteNone(k.tables.get(target)) ? 1 : 0));
-    if (left === span && free !== 0) return yield* moveHuge(k, t, place, huge, target);
+    if (left === span && free !== 0) return yield* moveHuge(k, t, place, pmdp, target);
+    const busy = yield step("PageAnonExclusive", () => (splits(k, pmdp) ? 0 : 1));
+    if (busy !== 0) return -EBUSY;
     yield* splitHugePmd(k, t.cpu, from, src);
   }
   const dptep = yield step("pte_alloc", () => k.tables.findOrCreate(k.mms.pgd(t.mm), PTE_LEVEL, dst));
@@ -124,11 +131,53 @@ function* moveSome(k: Kernel, t: Thread, place: Place, left: number): Path<numbe
     event: "MMU_NOTIFY_CLEAR",
   } as const;
   yield* k.bus.invalidateRangeStart(range);
+  let moved = yield* moveLocked(k, t, place, sptep, dptep, announced);
+  if (moved === LARGE_FOLIO) {
+    const error = yield* splitSource(k, t.cpu, sptep);
+    moved = error !== 0 ? error : yield* moveLocked(k, t, place, sptep, dptep, announced);
+  }
+  yield* k.bus.invalidateRangeEnd(range);
+  return moved;
+}
+
+const TABLE = 0;
+const HUGE = 1;
+
+/** Inside a step. */
+function sourceKind(k: Kernel, pmdp: Ptep): number {
+  const pmd = k.tables.get(pmdp);
+  if (pteNone(pmd)) return -ENOENT;
+  return pteHugeLeaf(pmd) ? HUGE : TABLE;
+}
+
+/** A huge page that is shared stays whole. Inside a step. */
+function splits(k: Kernel, pmdp: Ptep): boolean {
+  const pmd = k.tables.get(pmdp);
+  return isHugeZeroPmd(k, pmd) || k.pages.anonExclusive(ptePfn(pmd));
+}
+
+/** The page is part of a large folio, which has to be split with the locks dropped. */
+const LARGE_FOLIO = 0;
+
+function* moveLocked(k: Kernel, t: Thread, place: Place, sptep: Ptep, dptep: Ptep, announced: number): Path<number> {
   yield* takeLocks(k, sptep, dptep);
   const moved = yield* moveEntries(k, t, place, sptep, dptep, announced);
   yield* dropLocks(k, sptep, dptep);
-  yield* k.bus.invalidateRangeEnd(range);
   return moved;
+}
+
+function* splitSource(k: Kernel, cpu: number, sptep: Ptep): Path<number> {
+  const folio = yield step("folio_get", () => {
+    const head = k.pages.head(ptePfn(k.tables.get(sptep)));
+    k.pages.get(head);
+    return head;
+  });
+  const error = yield* splitFolio(k, cpu, folio);
+  yield step("folio_put", () => {
+    folioPut(k, folio);
+    return 0;
+  });
+  return error;
 }
 
 /** double_pt_lock(): in the order of the tables. */
@@ -152,8 +201,7 @@ function refusal(k: Kernel, sptep: Ptep, dptep: Ptep): number {
   if (isSwapPte(pte)) return swpType(pte) === SWP_SWAP && swpExclusive(pte) ? 0 : -EBUSY;
   if (pteSpecial(pte)) return since(k.profile, 6, 9) ? 0 : -EBUSY;
   const pfn = ptePfn(pte);
-  const movable =
-    k.pages.test(pfn, PG_ANON) && k.pages.anonExclusive(pfn) && k.pages.pages(pfn) === 1 && k.pages.pincount(pfn) === 0;
+  const movable = k.pages.test(pfn, PG_ANON) && k.pages.anonExclusive(pfn) && k.pages.pincount(pfn) === 0;
   return movable ? 0 : -EBUSY;
 }
 
@@ -167,6 +215,8 @@ function* moveEntries(
 ): Path<number> {
   const refused = yield step("move_pages_pte", () => refusal(k, sptep, dptep));
   if (refused !== 0) return refused;
+  const large = yield step("folio_test_large", () => (isLarge(k, k.tables.get(sptep)) ? 1 : 0));
+  if (large !== 0) return LARGE_FOLIO;
   const present = yield step("pte_present", () => (isMovablePage(k.tables.get(sptep)) ? 1 : 0));
   if (present === 0) {
     yield* moveSpecial(k, t, to, src, dst, sptep, dptep);
@@ -180,9 +230,7 @@ function* moveEntries(
   let moved = 0;
   for (; moved < pages; moved++) {
     const i = moved;
-    const next = yield step("move_present_ptes", () =>
-      isMovablePage(k.tables.get(sptep + i)) && refusal(k, sptep + i, dptep + i) === 0 ? 1 : 0,
-    );
+    const next = yield step("move_present_ptes", () => (mayFollow(k, sptep + i, dptep + i) ? 1 : 0));
     if (next === 0) break;
     yield* contpteTryUnfold(k, t.cpu, t.mm, src + i, sptep + i);
     const before = yield ptepGetAndClear(k, sptep + i);
@@ -193,6 +241,17 @@ function* moveEntries(
 }
 
 const isMovablePage = (pte: Pte): boolean => ptePresent(pte) && !pteSpecial(pte);
+
+/** Inside a step. */
+function isLarge(k: Kernel, pte: Pte): boolean {
+  return isMovablePage(pte) && k.pages.pages(ptePfn(pte)) > 1;
+}
+
+/** Inside a step. */
+function mayFollow(k: Kernel, sptep: Ptep, dptep: Ptep): boolean {
+  const pte = k.tables.get(sptep);
+  return isMovablePage(pte) && !isLarge(k, pte) && refusal(k, sptep, dptep) === 0;
+}
 
 /** The page belongs to the other VMA from now on: folio_move_anon_rmap(). Result: the entry for it. */
 function movedEntry(k: Kernel, to: number, dst: number, before: Pte) {
