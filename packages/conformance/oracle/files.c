@@ -47,6 +47,11 @@ void file_keep(const char *name, int fd) {
     file->inode = fstat(fd, &stat) == 0 ? stat.st_ino : 0;
 }
 
+void file_forget(const char *name) {
+    struct file *file = find(name);
+    if (file != NULL) file->fd = -1;
+}
+
 const char *file_backing(unsigned long inode, const char *path) {
     if (*path == 0 || *path == '[') return "anon";
     if (strncmp(path, "/anon_hugepage", 14) == 0) return "huge";

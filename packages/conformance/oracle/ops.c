@@ -186,6 +186,7 @@ void vm_close(void) {
     long args[6] = {file_descriptor(":vm")};
     if (args[0] < 0) return;
     raw_call(SYS_close, args);
+    file_forget(":vm");
 }
 
 /* ksmd, eight times over everything: what is equal has been merged then. */

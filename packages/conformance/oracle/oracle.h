@@ -101,6 +101,8 @@ void snapshot_say(long arena);
 /* The descriptor, or -1 for a name that is not there. */
 int file_descriptor(const char *name);
 void file_keep(const char *name, int fd);
+/* The descriptor is closed: its number may soon mean something else. */
+void file_forget(const char *name);
 /* What a VMA with this inode and path is called. */
 const char *file_backing(unsigned long inode, const char *path);
 void file_make(const char *kind, const char *name, long pages, long written);
