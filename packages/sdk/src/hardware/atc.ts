@@ -157,8 +157,8 @@ export class Atc implements TranslationStage {
     const slot = this.#array.insert(0, vpn, completion);
     costs.inserted(-1, vpn);
     if (events.observed) {
-      const { pages, pfn, write: writable } = this.#array.entry(slot);
-      events.emit({ kind: "insert", cache: "atc", asid: this.ssid, vpn, pages, pfn, write: writable });
+      const { vpn: first, pages, pfn, write: writable } = this.#array.entry(slot);
+      events.emit({ kind: "insert", cache: "atc", asid: this.ssid, vpn: first, pages, pfn, write: writable });
     }
     if (leafAllows(completion, write)) {
       this.inFlight.found(row);

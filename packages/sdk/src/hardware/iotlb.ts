@@ -85,7 +85,7 @@ export class Iotlb {
   invalidateRange(asid: number, start: number, end: number, leafOnly = false): number {
     this.inFlight.cover(asid, start, end, this.#context.spans[1]);
     if (!leafOnly) for (const cache of this.#walkCaches) cache.invalidate(asid, start, end);
-    return this.#array.invalidate(asid, start, end, (vpn, leaf) => this.#dropped(asid, vpn, leaf));
+    return this.#array.invalidate(asid, start, end, (vpn, leaf, of) => this.#dropped(of, vpn, leaf));
   }
 
   /** TLBI by ASID. */

@@ -112,7 +112,12 @@ export class TlbArray {
   }
 
   /** Empties every slot of `asid` (-1: of all) that overlaps pages [start, end); tells each to `dropped` first. */
-  invalidate(asid: number, start: number, end: number, dropped: (vpn: number, leaf: number) => void): number {
+  invalidate(
+    asid: number,
+    start: number,
+    end: number,
+    dropped: (vpn: number, leaf: number, asid: number) => void,
+  ): number {
     let count = 0;
     for (let slot = 1; slot <= this.#sets * this.#ways; slot++) {
       const at = (slot - 1) * ENTRY;
@@ -120,8 +125,9 @@ export class TlbArray {
       const vpn = this.#words.double(at + VPN);
       if (vpn >= end || vpn + (this.#words.get(at + SPAN_LEVEL) >> 3) <= start) continue;
       const leaf = this.leaf(slot, vpn);
+      const of = this.#words.get(at + ASID);
       this.drop(slot);
-      dropped(vpn, leaf);
+      dropped(vpn, leaf, of);
       count++;
     }
     return count;
