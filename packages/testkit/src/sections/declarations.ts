@@ -45,6 +45,20 @@ export const declarations: Section = {
         }),
     },
     {
+      title: "granularity is what an invalidation drops",
+      run: (subject) => {
+        for (const [first, end] of TAKEN) {
+          const lines = [
+            "map 0 8 rw- p anon",
+            "writer 0 8",
+            "dev dev0 read 0 8",
+            `advise ${first} ${end - first} dontneed`,
+          ];
+          onBench(subject, lines, (bench) => onlyThePages(bench, first, end));
+        }
+      },
+    },
+    {
       title: "what it says of MMU_NOTIFY_PROTECTION_UPGRADE is what it does",
       beside: withoutUpgradeEvent,
       run: (subject) => onBench(subject, [...HELD, "fork", "dev dev0 read 0"], upgradeAsDecided),
@@ -62,8 +76,41 @@ export const declarations: Section = {
       title: "agesPages is whether an access makes a page young",
       run: (subject) => onBench(subject, [...HELD, "dev dev0 read 0"], ages),
     },
+    {
+      title: "aging is about the pages that were asked for, and test_young changes nothing",
+      run: (subject) => onBench(subject, HELD, agesPageByPage),
+    },
   ],
 };
+
+/** Pages that are taken away: one, and several that are no power of two. */
+const TAKEN = [
+  [3, 4],
+  [2, 5],
+] as const;
+
+/** What lies outside the pages that were taken away, widened to the granularity, is still there. */
+function onlyThePages(bench: Bench, first: number, end: number): void {
+  bench.run(3);
+  const { device, session } = bench;
+  const { granularity = "page", pageTable } = device.binding().declarations;
+  if (granularity === "whole") return;
+  let [from, to] = [ARENA_PAGE + first, ARENA_PAGE + end];
+  for (let size = 1; granularity === "power-of-two" && to - from > size;) {
+    size *= 2;
+    [from, to] = [from - (from % size), to + ((size - (to % size)) % size)];
+  }
+  // What hardware caches of a driver's own table is no translation of the CPU's: it may all go.
+  const own = pageTable === "mirror" ? ["spte", "mirror"] : ["iotlb", "atc"];
+  const outside = (): readonly string[] =>
+    device
+      .entries(session.process)
+      .filter(({ where, vpn, pages }) => own.includes(where) && (vpn >= to || vpn + pages <= from))
+      .map(({ where, vpn, pages, write }) => `${where} ${vpn - ARENA_PAGE}+${pages}${write ? "w" : "r"}`);
+  const before = outside();
+  bench.finish();
+  expect(outside(), `declares.granularity is '${granularity}'`).toEqual(before);
+}
 
 function nothingStale(bench: Bench): void {
   bench.run(2);
@@ -150,4 +197,25 @@ function ages(bench: Bench): void {
   const declared = device.binding().declarations.agesPages === true;
   expect(young(), declared ? "declares.agesPages" : "does not declare agesPages").toBe(declared ? 1 : 0);
   expect(young(), "nobody accessed the page since").toBe(0);
+}
+
+/** Four pages that the device has just written. */
+function agesPageByPage(bench: Bench): void {
+  bench.finish();
+  const { machine, mm, device } = bench;
+  const { bus } = machine.kernel;
+  const at = (page: number): number => (ARENA_PAGE + page) * PAGE_SIZE;
+  const young = (): readonly number[] => [0, 1, 2, 3].map((page) => machine.run(bus.testYoung(mm, at(page))));
+  const are = device.binding().declarations.agesPages === true ? 1 : 0;
+  const now: number[] = [are, are, are, are];
+  const cleared = (result: number, first: number, end: number): void => {
+    expect(result, `pages ${first} to ${end - 1} were young`).toBe(are);
+    now.fill(0, first, end);
+    expect(young(), `after pages ${first} to ${end - 1} were made old`).toEqual(now);
+  };
+  expect(young()).toEqual(now);
+  expect(young(), "asked again").toEqual(now);
+  cleared(machine.run(bus.clearFlushYoung(mm, at(1), at(2))), 1, 2);
+  cleared(machine.run(bus.clearYoung(mm, at(2), at(4))), 2, 4);
+  cleared(machine.run(bus.clearYoung(mm, at(0), at(3))), 0, 1);
 }
