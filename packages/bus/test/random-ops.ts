@@ -4,7 +4,11 @@ import { type Act, ACTS, type IntervalAct, type Subscriber } from "./reference-b
 
 /** One thing that is done to the bus. Numbers pick among what is there. */
 export type Op =
-  | { readonly do: "subscribe"; readonly mm: number; readonly subscriber: Omit<Subscriber, "name"> }
+  | {
+      readonly do: "subscribe";
+      readonly mm: number;
+      readonly subscriber: Omit<Subscriber, "name">;
+    }
   | { readonly do: "leave" | "unregister" | "remove" | "read"; readonly pick: number }
   | {
       readonly do: "start";
@@ -26,9 +30,11 @@ export type Op =
       readonly mm: number;
       readonly pages: readonly [number, number];
       readonly act: IntervalAct;
+      /** By a caller that holds mmap_lock. */
+      readonly locked: boolean;
     };
 
-const mmIndex = fc.constantFrom(0, 0, 0, 1);
+const mmIndex = fc.constantFrom(0, 0, 0, 0, 1, 2);
 const pages = fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 4 }));
 const pick = fc.nat(7);
 const acts = fc.dictionary(
@@ -44,9 +50,13 @@ const subscriber = fc.record({
   ),
   except: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.subarray([...MMU_NOTIFY_EVENTS])),
   acts,
+  late: fc.boolean(),
 });
 export const op: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("subscribe" as const), mm: mmIndex, subscriber }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant("subscribe" as const), mm: mmIndex, subscriber }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("leave", "unregister", "remove", "read"), pick }) },
   {
     weight: 6,
@@ -76,6 +86,7 @@ export const op: fc.Arbitrary<Op> = fc.oneof(
       mm: mmIndex,
       pages,
       act: fc.constantFrom<IntervalAct>("obey", "obey", "refuse", "throw"),
+      locked: fc.boolean(),
     }),
   },
 );

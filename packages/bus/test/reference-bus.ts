@@ -29,6 +29,8 @@ export interface Subscriber {
   readonly phases: readonly NotificationPhase[];
   readonly except: readonly MmuNotifyEvent[];
   readonly acts: Partial<Record<NotificationPhase, Act>>;
+  /** It joins the list for everything and drops what it does not want when it is called. */
+  readonly late: boolean;
 }
 
 export interface Interval {
@@ -48,7 +50,7 @@ export interface Range {
   readonly owner?: number;
 }
 
-/** The task slept where it may not: the machine stops. The message is the code of the error. */
+/** The task slept where it may not: the machine stops. The message is the code of the error and where it happened. */
 export class Slept extends Error {}
 
 /** An error of a subscriber that nobody took. */
@@ -74,6 +76,19 @@ export interface Recorded {
 }
 
 type Context = "may sleep" | "SLEEP_IN_ATOMIC" | "SLEEP_IN_NON_BLOCKABLE";
+
+/** Members of mmu_notifier_ops. */
+const CALLBACKS: Readonly<Record<NotificationPhase, string>> = {
+  start: "invalidate_range_start",
+  end: "invalidate_range_end",
+  "invalidate-range": "invalidate_range",
+  "arch-invalidate-secondary-tlbs": "arch_invalidate_secondary_tlbs",
+  "change-pte": "change_pte",
+  "clear-flush-young": "clear_flush_young",
+  "clear-young": "clear_young",
+  "test-young": "test_young",
+  release: "release",
+};
 
 /** mm/mmu_notifier.c in the order in which it is written, over plain arrays: what the bus is held to. */
 export class ReferenceBus {
@@ -158,7 +173,7 @@ export class ReferenceBus {
       if (!answer.refused) continue;
       refused = true;
       if (blockable) this.log.push("WARN_START_FAILED_BLOCKABLE");
-      if (this.wants(subscriber, "end", event)) this.log.push("WARN_START_FAILED_HAS_END");
+      if (subscriber.late || this.wants(subscriber, "end", event)) this.log.push("WARN_START_FAILED_HAS_END");
     }
     if (!refused) return record(0);
     if (this.#rules.endsAfterRefusedStart !== false)
@@ -290,7 +305,7 @@ export class ReferenceBus {
         this.log.push(`${name} works`, `${name} works again`);
         break;
       case "sleep":
-        if (context !== "may sleep") throw new Slept(context);
+        if (context !== "may sleep") throw new Slept(`${context} in ${name}.${CALLBACKS[phase]}`);
         this.log.push(`${name} slept`);
         break;
       case "throw":
