@@ -1,4 +1,5 @@
 import { FOUR_LEVEL, type Geometry, TINY } from "@mmu-notifier/core";
+import type { Path, Step } from "@mmu-notifier/steps";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -309,12 +310,10 @@ describe("SequenceCount", () => {
     const { context, scheduler } = hardware();
     const words = context.memory.words("seq", 4);
     const count = new SequenceCount(words, 2, 2);
-    const run = (step: ReturnType<SequenceCount["writeBegin"]>): number =>
-      scheduler.run(
-        (function* () {
-          return yield step;
-        })(),
-      );
+    function* only(step: Step): Path<number> {
+      return yield step;
+    }
+    const run = (step: Step): number => scheduler.run(only(step));
     const seen: number[] = [];
     for (let writes = 0; writes < 3; writes++) {
       const before = run(count.readBegin());

@@ -15,6 +15,7 @@ import {
   LEAF_WRITE,
   packLeaf,
   type SecondaryEntry,
+  type TranslationStage,
 } from "../src/index.js";
 import { hardware } from "./context.js";
 import { type Access, type Invalidation, ReferenceCache } from "./reference-cache.js";
@@ -99,7 +100,7 @@ function compare({ kind, sets, ways, policy }: Shape, ops: readonly Op[]): void 
   });
   const options = { sets, ways, hitPolicy: policy };
   const cache = kind === "iotlb" ? iotlb(context, options) : atc(context, { ...options, sid: 3, ssid: 1 });
-  const stages = [1, 2].map((of) =>
+  const stages: readonly TranslationStage[] = [1, 2].map((of) =>
     "stage" in cache ? cache.stage(() => of, { peek: (page) => table(of, page) }) : cache,
   );
   const inUse: HeldRows[] = [];
