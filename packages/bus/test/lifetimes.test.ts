@@ -8,7 +8,7 @@ import {
   type NotifierBus,
   phases,
 } from "@mmu-notifier/bus";
-import { explore } from "./interleave.js";
+import { explore, type Thread } from "./interleave.js";
 import { machine, V6_4 } from "./test-mm.js";
 
 const unmap = (mm: number): MmuNotifierRange => ({ mm, start: 0, end: 4096, event: "MMU_NOTIFY_UNMAP" });
@@ -89,12 +89,12 @@ describe("grace periods", () => {
             yield* bus.put(subscription);
             if (how === "synchronize") yield* bus.synchronize();
           }
-          const threads = [
+          const threads: Thread[] = [
             { name: "mm", run: () => bus.invalidateRangeStart(unmap(mm.id)) },
             { name: "driver", run: put },
           ];
-          if (how !== "synchronize") threads.push({ name: "srcu", run: () => bus.runSrcuCallback() as Path });
-          return { memory, scenario, threads: threads as readonly { name: string; run: () => Path<unknown> }[] };
+          if (how !== "synchronize") threads.push({ name: "srcu", run: () => bus.runSrcuCallback() });
+          return { memory, scenario, threads };
         },
         (_state, { freedInside }) => freedInside,
       );
@@ -157,7 +157,7 @@ describe("grace periods", () => {
     }
     run(wait());
 
-    expect(freed.toSorted()).toEqual(subscriptions);
+    expect(freed.toSorted((a, b) => a - b)).toEqual(subscriptions);
     expect(mms.map((mm) => mm.count())).toEqual([1, 1, 1]);
     for (const [index, subscription] of subscriptions.entries())
       for (const use of [

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { filter, Observable, Subject } from "rxjs";
+import { filter, type Observable, Subject } from "rxjs";
 import { describe, expect, it } from "vitest";
 import {
   clippedTo,
@@ -44,7 +44,7 @@ const one: fc.Arbitrary<MmuNotification> = fc
     flags: fc.constantFrom(0, 1),
   })
   .map(({ range: [start, end], ...fields }) =>
-    notification({ ...fields, start: start!, end: end!, blockable: fields.flags === 1, pte: 9 }),
+    notification({ ...fields, start, end, blockable: fields.flags === 1, pte: 9 }),
   );
 const stream = fc.array(one, { minLength: 2, maxLength: 20, size: "max" });
 
@@ -112,7 +112,7 @@ describe("operators against what they say, on any stream", () => {
           if (n.phase === "start") open.push(n);
           if (n.phase !== "end") continue;
           const key = (m: MmuNotification): string => [m.mm, m.start, m.end, m.event, m.owner].join();
-          const start = open.filter((m) => key(m) === key(n)).at(-1);
+          const start = open.findLast((m) => key(m) === key(n));
           if (start === undefined) continue;
           open = open.filter((m) => m !== start);
           pairs.push({ start, end: n, stillOpen: open.filter(({ mm }) => mm === n.mm).length });

@@ -96,10 +96,11 @@ function onlyThePages(bench: Bench, first: number, end: number): void {
   const { granularity = "page", pageTable } = device.binding().declarations;
   if (granularity === "whole") return;
   let [from, to] = [ARENA_PAGE + first, ARENA_PAGE + end];
-  for (let size = 1; granularity === "power-of-two" && to - from > size;) {
-    size *= 2;
-    [from, to] = [from - (from % size), to + ((size - (to % size)) % size)];
-  }
+  if (granularity === "power-of-two")
+    for (let size = 1; to - from > size;) {
+      size *= 2;
+      [from, to] = [Math.floor(from / size) * size, Math.ceil(to / size) * size];
+    }
   // What hardware caches of a driver's own table is no translation of the CPU's: it may all go.
   const own = pageTable === "mirror" ? ["spte", "mirror"] : ["iotlb", "atc"];
   const outside = (): readonly string[] =>
