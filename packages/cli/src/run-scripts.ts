@@ -1,9 +1,10 @@
-import type { PluginRegistry } from "@mmu-notifier/machine";
+import { type PluginRegistry, withinTime } from "@mmu-notifier/machine";
 import type { CostReport } from "@mmu-notifier/sdk";
-import { type OpRecord, parseScripts, type Script, ScriptSession } from "@mmu-notifier/script";
+import { type OpRecord, parseScripts, type Script, type ScriptSession, type Statement } from "@mmu-notifier/script";
 import { didYouMean } from "@mmu-notifier/steps";
 import { type BrokenRule, brokenRuleOf } from "./broken-rule.js";
 import type { Context } from "./context.js";
+import { WatchedSession } from "./endless-op.js";
 import { UsageError } from "./errors.js";
 import { progress } from "./output/progress.js";
 import { readScriptFile } from "./read-script-file.js";
@@ -19,6 +20,18 @@ export interface RunOptions {
   readonly script?: string;
   readonly json?: boolean;
   readonly pages?: boolean;
+  readonly stepTime: string;
+}
+
+/** What `--step-time` is unless somebody says otherwise. */
+export const STEP_TIME = "5";
+
+/** Milliseconds that a single step may take before it counts as endless. */
+export function stepTimeOf({ stepTime }: { readonly stepTime: string }): number {
+  const seconds = Number(stepTime);
+  if (stepTime.trim() !== "" && Number.isFinite(seconds) && seconds >= 0.001 && seconds <= 86_400)
+    return Math.ceil(seconds * 1000);
+  throw new UsageError(`--step-time ${stepTime}: expected seconds, 0.001 to 86400`, { stepTime });
 }
 
 /** A device of a run with what it cost. */
@@ -133,16 +146,22 @@ export async function runScripts(file: string, options: RunOptions, context: Con
   const scripts = await loadScripts(file, options, registry);
   const bar = progress(context, scripts.length, options.json !== true);
   const runs: ScriptRun[] = [];
+  const time = stepTimeOf(options);
   for (const script of scripts) {
-    const session = new ScriptSession(script, {
-      registry,
-      detail: true,
-      snapshots: options.json === true || options.pages === true,
-      ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
-      ...(options.arch === undefined ? {} : { arch: options.arch }),
-    });
+    const watched = new WatchedSession(
+      script,
+      {
+        registry,
+        detail: true,
+        snapshots: options.json === true || options.pages === true,
+        ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+        ...(options.arch === undefined ? {} : { arch: options.arch }),
+      },
+      time,
+    );
     try {
-      const done = runOps(session);
+      const done = runOps(script, watched, time);
+      const { session } = watched;
       const { kernel } = session.machine;
       runs.push({
         script,
@@ -160,7 +179,7 @@ export async function runScripts(file: string, options: RunOptions, context: Con
         errors: session.machine.driverErrors.map(({ message }) => message),
       });
     } finally {
-      session.close();
+      watched.session.close();
     }
     bar.step();
   }
@@ -169,29 +188,42 @@ export async function runScripts(file: string, options: RunOptions, context: Con
 }
 
 /** Runs the ops until one breaks a rule of the kernel: a machine whose locks are in disorder says nothing true about the rest. */
-function runOps(session: ScriptSession): Pick<ScriptRun, "records" | "broken" | "violations"> {
+function runOps(
+  script: Script,
+  watched: WatchedSession,
+  time: number,
+): Pick<ScriptRun, "records" | "broken" | "violations"> {
   const records: OpRecord[] = [];
   const violations = new Map<string, string>();
-  for (const statement of session.script.statements) {
+  const ended = (last: Statement): Pick<ScriptRun, "records" | "violations"> => ({
+    records: [...records, watched.session.interrupted(last)],
+    violations: [...violations.values()],
+  });
+  for (const statement of script.statements) {
     try {
-      records.push(session.run(statement));
-      look(session, statement.text, violations);
+      const record = watched.run(statement);
+      if ("endless" in record) return { ...ended(statement), broken: record.endless };
+      records.push(record);
+      look(watched.session, statement.text, violations, time);
     } catch (error) {
       const broken = brokenRuleOf(error);
       if (broken === undefined) throw error;
-      return { records: [...records, session.interrupted(statement)], broken, violations: [...violations.values()] };
+      return { ...ended(statement), broken };
     }
   }
   return { records, violations: [...violations.values()] };
 }
 
 /** Asks every invariant; one that throws is a violation of its own package's. Each is told of once. */
-function look(session: ScriptSession, op: string, violations: Map<string, string>): void {
+function look(session: ScriptSession, op: string, violations: Map<string, string>, time: number): void {
   for (const { name, origin, plugin } of session.machine.registry.list("invariant")) {
     if (violations.has(name)) continue;
     let found: string | undefined;
     try {
-      found = plugin.invariant.check(session.machine);
+      const looked = (): void => {
+        found = plugin.invariant.check(session.machine);
+      };
+      if (!withinTime(looked, time)) found = `its check did not end within ${time} ms. Repair ${origin}`;
     } catch (error) {
       found = `its check threw: ${error instanceof Error ? error.message : String(error)}. Repair ${origin}`;
     }

@@ -21,7 +21,7 @@ export {
   stepAt,
   waitFor,
 } from "./step.js";
-export { nextStep, nextStepAfterThrow } from "./straight-run.js";
+export { abandonRun, nextStep, nextStepAfterThrow } from "./straight-run.js";
 
 // Locks and waiting
 export {

@@ -47,6 +47,12 @@ export class Scheduler {
   readonly lockOrder = new LockOrder();
   readonly #tasks: RunningTask[] = [];
   #observer: StepObserver | undefined;
+  #steps = 0;
+
+  /** Steps that were begun so far: whoever looks twice sees whether anything moves. */
+  get steps(): number {
+    return this.#steps;
+  }
 
   /** Sets the one observer of all steps, or removes it. */
   observe(observer: StepObserver | undefined): void {
@@ -123,6 +129,7 @@ export class Scheduler {
         this.#waitUntilReady(task, out);
         task.next = undefined;
       }
+      this.#steps++;
       value = out.run(task.id);
       context.after(out, value);
       if (this.#observer !== undefined) this.#observer(task, out, value);
@@ -157,6 +164,7 @@ export class Scheduler {
     const pending = task.next!;
     if (pending.ready !== undefined && !pending.ready(task.id)) return false;
     task.next = undefined;
+    this.#steps++;
     const result = pending.run(task.id);
     task.context.after(pending, result);
     this.#observer?.(task, pending, result);

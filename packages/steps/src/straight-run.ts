@@ -23,6 +23,11 @@ export function resumeWith(run: StraightRun | undefined): StraightRun | undefine
   return before;
 }
 
+/** A run was cut off where no `finally` runs: paths that are resumed from now on are no part of it. */
+export function abandonRun(): void {
+  current = undefined;
+}
+
 /**
  * The next step of a path for code that looks at each step on its way to the runner, and wraps, counts or keeps it. `path.next`
  * may take several steps at once there.

@@ -1,3 +1,4 @@
+import { withinTime } from "@mmu-notifier/machine";
 import { MmuNotifierError } from "@mmu-notifier/steps";
 import type { Finding, Schedule } from "../engine/exploration.js";
 import type { Model } from "../engine/model.js";
@@ -47,36 +48,49 @@ export interface Counterexample {
 }
 
 /** The counterexample of a finding of `explore(model)`. */
-export function counterexampleOf(model: Model, { schedule }: Finding): Counterexample {
-  return replay(model, schedule);
+export function counterexampleOf(model: Model, { schedule }: Finding, stepTimeout?: number): Counterexample {
+  return replay(model, schedule, stepTimeout);
 }
 
 /**
  * Runs a schedule again, from the model's initial state.
  *
+ * @param stepTimeout milliseconds after which a step that does not end is given up. Default: no limit
  * @throws ModelError CHECKER_REPLAY when the schedule does not fit the model.
  * @public
  */
-export function replay(model: Model, schedule: Schedule | string): Counterexample {
+export function replay(model: Model, schedule: Schedule | string, stepTimeout?: number): Counterexample {
   const { stem, cycle } = typeof schedule === "string" ? scheduleFromString(model, schedule) : schedule;
   const walker = new Walker(model);
-  walker.begin();
   const steps: ReplayedStep[] = [];
-  const view = model.view?.();
   const moves = [...stem, ...cycle];
+  let view: readonly string[] | undefined;
   let error: string | undefined;
   let cycleState = -1;
-  moves.forEach((m, i) => {
-    if (i === stem.length) cycleState = walker.store.commit();
-    if (error !== undefined) throw broken(model, `step ${i} threw, and the schedule goes on`);
-    const taken = take(walker, m, i + 1);
-    error = taken.error;
-    steps.push(taken.step);
-  });
-  if (cycle.length > 0 && walker.store.commit() !== cycleState)
+  const begin = (): void => {
+    walker.begin();
+    view = model.view?.();
+  };
+  const limited = (work: () => void): boolean => {
+    const ended = withinTime(work, stepTimeout);
+    if (!ended) error = `this did not end within ${stepTimeout} ms`;
+    return ended;
+  };
+  if (limited(begin)) {
+    for (const [i, m] of moves.entries()) {
+      if (i === stem.length) cycleState = walker.store.commit();
+      if (error !== undefined) throw broken(model, `step ${i} threw or did not end, and the schedule goes on`);
+      const pending = pendingStep(walker, m, i + 1);
+      let taken: Taken | undefined;
+      limited(() => (taken = take(walker, m, pending)));
+      error ??= taken?.error;
+      steps.push(taken?.step ?? pending.step);
+    }
+  }
+  if (error === undefined && cycle.length > 0 && walker.store.commit() !== cycleState)
     throw broken(model, "the part in parentheses does not lead back to its beginning");
   walker.store.spoil();
-  walker.store.load(0);
+  if (walker.store.count > 0) walker.store.load(0);
   return {
     model: model.name,
     tasks: model.tasks.map(({ name }) => name),
@@ -88,11 +102,18 @@ export function replay(model: Model, schedule: Schedule | string): Counterexampl
   };
 }
 
-function take(
-  walker: Walker,
-  m: Move,
-  number: number,
-): { readonly step: ReplayedStep; readonly error: string | undefined } {
+interface Taken {
+  readonly step: ReplayedStep;
+  readonly error: string | undefined;
+}
+
+/** A step that is about to be taken, and who could move then. */
+interface Pending {
+  readonly step: ReplayedStep;
+  readonly couldMove: ReadonlySet<number>;
+}
+
+function pendingStep(walker: Walker, m: Move, number: number): Pending {
   const { model } = walker;
   const t = taskOf(m);
   const name = model.tasks[t]?.name ?? `task ${t}`;
@@ -102,7 +123,17 @@ function take(
       model,
       `step ${number}: ${name} can not move (possible: ${[...new Set(possible.map((p) => model.tasks[taskOf(p)]!.name))].join(", ") || "nobody"})`,
     );
-  const node = walker.nodeOf(t);
+  const { functions, step } = walker.nodeOf(t);
+  const { wording = (label) => label } = model;
+  return {
+    step: { number, task: name, label: wording(step!.label), functions, result: undefined, changes: [], wakes: [] },
+    couldMove: new Set(possible.map((p) => taskOf(p))),
+  };
+}
+
+function take(walker: Walker, m: Move, { couldMove, step }: Pending): Taken {
+  const { model } = walker;
+  const t = taskOf(m);
   const before = snapshot(model.state);
   let result: number | undefined;
   let error: string | undefined;
@@ -112,25 +143,11 @@ function take(
     if (!(thrown instanceof MmuNotifierError)) throw thrown;
     error = thrown.message;
   }
-  const couldMove = new Set(possible.map((p) => taskOf(p)));
   const canMove = error === undefined ? walker.moves().map((p) => taskOf(p)) : [];
   const wakes = [...new Set(canMove)]
     .filter((other) => other !== t && !couldMove.has(other))
     .map((other) => model.tasks[other]!.name);
-  const { wording = (label) => label } = model;
   const changes = changesBetween(before, snapshot(model.state));
   const view = model.view?.();
-  return {
-    step: {
-      number,
-      task: name,
-      label: wording(node.step!.label),
-      functions: node.functions,
-      result,
-      changes,
-      ...(view === undefined ? {} : { view }),
-      wakes,
-    },
-    error,
-  };
+  return { step: { ...step, result, changes, ...(view === undefined ? {} : { view }), wakes }, error };
 }

@@ -14,9 +14,11 @@ import type { Iteration, TaskModel } from "./model.js";
 export interface Node {
   readonly id: number;
   /** What it does next; undefined when the task is over. */
-  readonly step: Step | undefined;
-  readonly run: (task: number) => number;
-  readonly ready: ((task: number) => boolean) | undefined;
+  step: Step | undefined;
+  run: (task: number) => number;
+  ready: ((task: number) => boolean) | undefined;
+  /** The generator that waits with that step. */
+  at: Run | undefined;
   readonly choices: number;
   readonly locals: readonly number[];
   /** Results of the steps taken in this iteration. */
@@ -140,13 +142,23 @@ export class Automaton {
       );
     }
     try {
-      // A run of its own: what the path changes on its way on must not reach the step that was kept, which may read it.
-      run = this.#rerun(node);
+      // The generator whose step has just run goes on, and may know why it failed; another takes its place, since what this one
+      // changes on its way must not reach the step that is kept.
+      run = node.at!;
+      this.#replace(node);
       this.#resume(run, result);
     } catch (error) {
       return this.#add(node.locals, log, node, run, this.#attribute(error, run));
     }
     return this.#add(node.locals, log, node, run);
+  }
+
+  /** Gives a node the step of a generator that nobody has resumed. */
+  #replace(node: Node): void {
+    node.at = this.#rerun(node);
+    node.step = node.at.pending;
+    node.run = node.step?.run ?? nothing;
+    node.ready = node.step?.ready;
   }
 
   /** A generator brought to `node` again; every step on the way must be the one it was. */
@@ -217,13 +229,17 @@ export class Automaton {
       }
     }
     let fault = thrown;
-    if (log.length > LONGEST_ITERATION) fault ??= this.#endless(`it took ${LONGEST_ITERATION} steps in one iteration`);
+    if (log.length > LONGEST_ITERATION) {
+      const last = `the last ${describe(run?.pending)} in ${run?.context.functions.at(-1) ?? this.task.name}`;
+      fault ??= this.#endless(`it took ${LONGEST_ITERATION} steps in one iteration, ${last}`);
+    }
     const step = fault === undefined ? run?.pending : undefined;
     const node: Node = {
       id: this.nodes.length,
       step,
       run: step?.run ?? nothing,
       ready: step?.ready,
+      at: step === undefined ? undefined : run,
       choices: step?.choices ?? 0,
       locals,
       log,
@@ -256,7 +272,7 @@ export class Automaton {
   #endless(why: string): ModelError {
     return new ModelError(
       "CHECKER_ENDLESS_ITERATION",
-      `task ${this.task.name} does not come to the end of an iteration: ${why}. Return the locals of the next round instead of looping`,
+      `task ${this.task.name} does not come to the end of an iteration: ${why}. A driver waits with spinUntil(); a task returns the locals of its next round instead of looping`,
       { task: this.task.name },
     );
   }

@@ -38,6 +38,7 @@ function searchStates(model: Model, options: ExploreOptions): Exploration {
   search.run();
   const { store, automata } = walker;
   const states = store.count;
+  if (states === 0) return unbegun(model, search);
   const bytes = store.bytes + search.trail.bytes;
   if (options.audit ?? true) search.auditPaths();
   const findings: Finding[] = search.sightings.map(({ state, failing, ...finding }) => ({
@@ -68,6 +69,24 @@ function searchStates(model: Model, options: ExploreOptions): Exploration {
     bytesPerState: bytes / states,
     generatorRuns,
     localStates,
+  };
+}
+
+/** A search that did not come to its first state. */
+function unbegun({ name }: Model, { cutOff = "", sightings }: Search): Exploration {
+  const schedule = { stem: [], cycle: [] };
+  return {
+    model: name,
+    states: 0,
+    transitions: 0,
+    depth: 0,
+    bounds: cutOff,
+    complete: false,
+    reexecuted: false,
+    findings: sightings.map(({ state: _, failing: __, ...finding }) => ({ ...finding, severity: "error", schedule })),
+    bytesPerState: 0,
+    generatorRuns: 0,
+    localStates: [],
   };
 }
 

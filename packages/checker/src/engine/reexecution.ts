@@ -1,8 +1,10 @@
+import { withinTime } from "@mmu-notifier/machine";
 import type { Exploration, ExploreOptions, Finding } from "./exploration.js";
 import { Execution } from "./execution.js";
 import type { Model, Report } from "./model.js";
 import { type Move, taskOf } from "./move.js";
 
+const ENDLESS = "stopped at an execution that does not end";
 const MOST_EXECUTIONS = 2000;
 /** Steps after which an execution that does not end is left. */
 const MOST_STEPS = 1000;
@@ -44,7 +46,10 @@ class Reexecution {
           stopped = `cut off at ${maxExecutions} executions, with ${interruptions} interruptions of a task`;
         else if (stopAtFirst && this.#findings.size > 0) stopped = "stopped at the first finding";
         if (stopped !== undefined) break;
-        this.#execute(beginning, interruptions);
+        const endless = this.#executeInTime(beginning, interruptions);
+        if (endless === undefined) continue;
+        stopped = ENDLESS;
+        this.#noteEndless(endless);
       }
       this.#left[interruptions] = [];
     }
@@ -64,13 +69,32 @@ class Reexecution {
     };
   }
 
+  /** The moves of an execution whose last never ends: it comes no further in twice the time. */
+  #executeInTime(beginning: readonly Move[], interruptions: number): readonly Move[] | undefined {
+    const { stepTimeout } = this.#options;
+    for (let time = stepTimeout, before = -1; ;) {
+      const moves: Move[] = [];
+      if (withinTime(() => this.#execute(beginning, interruptions, moves), time)) return undefined;
+      if (moves.length === before) return moves;
+      before = moves.length;
+      time = time! * 2;
+    }
+  }
+
+  /** An execution was given up in its last move. */
+  #noteEndless(moves: readonly Move[]): void {
+    const what =
+      "the last step of an execution, or what its path does up to the next, did not end, in twice the time neither. It loops for ever";
+    const schedule = { stem: moves, cycle: [] };
+    this.#findings.set(what, { verdict: "HANG", about: this.#name, what, severity: "error", schedule });
+  }
+
   /** Runs a beginning, then on without interrupting anybody to the end; what else could have come is left for later. */
-  #execute(beginning: readonly Move[], interruptions: number): void {
+  #execute(beginning: readonly Move[], interruptions: number, moves: Move[]): void {
     const { maxDepth = MOST_STEPS } = this.#options;
     const execution = new Execution(this.#build());
     this.#name = execution.model.name;
     this.#executions++;
-    const moves: Move[] = [];
     const note = (report: Report): void => {
       const key = `${report.verdict} ${report.what}`;
       if (this.#findings.has(key)) return;

@@ -1,9 +1,9 @@
+import { withinTime } from "@mmu-notifier/machine";
 import type { MmuNotifierError } from "@mmu-notifier/steps";
 import type { Node } from "./automaton.js";
 import { deadlockAt, type Found, lockCycleFrom } from "./deadlock.js";
 import { ampleTask, conflictOf } from "./ample.js";
 import { HiddenStateError, ModelError } from "./errors.js";
-import { withinTime } from "./guard.js";
 import type { Symmetry } from "./symmetry.js";
 import type { ExploreOptions, Finding } from "./exploration.js";
 import type { Graph } from "./graph.js";
@@ -19,6 +19,10 @@ export interface Sighting extends Omit<Finding, "schedule" | "severity"> {
   readonly state: number;
   readonly failing?: Move;
 }
+
+const ENDLESS = "stopped at a step that does not end";
+/** Steps' times within which all paths of a task are run again. */
+const AUDIT_TIMES = 10;
 
 const REPORT_EVERY = 1 << 16;
 /** States expanded under one timer. */
@@ -68,13 +72,18 @@ export class Search {
   }
 
   run(): void {
+    const { stepTimeout } = this.#options;
+    this.trail.set(0, -1, 0);
+    if (!withinTime(() => this.#begin(), stepTimeout))
+      this.#sightEndless("what comes before the first step", stepTimeout!);
+    else if (stepTimeout === undefined) this.#expandUpTo(Infinity);
+    else this.#expandGuarded(stepTimeout);
+  }
+
+  #begin(): void {
     this.#walker.begin();
     if (this.#symmetry?.canonicalise() === true) throw this.#asymmetricStart();
-    this.trail.set(0, -1, 0);
     this.#checkInvariants(0);
-    const { stepTimeout } = this.#options;
-    if (stepTimeout === undefined) this.#expandUpTo(Infinity);
-    else this.#expandGuarded(stepTimeout);
   }
 
   /** Expands in slices, each within the time of one step; a slice that was too slow is gone through one state at a time. */
@@ -248,7 +257,7 @@ export class Search {
     const { name } = this.#walker.model.tasks[task]!;
     const error = new HiddenStateError(
       "CHECKER_HIDDEN_STATE",
-      `step "${node.step!.label}" of task ${name}, run twice from the same state, did two different things. It keeps state outside the memory, or reads a clock`,
+      `step "${node.step!.label}" of task ${name}${within(node)}, run twice from the same state, did two different things. It keeps state outside the memory, or reads a clock`,
       { task: name, step: node.step!.label },
     );
     this.#sightError(error, current, move(task, 0));
@@ -256,11 +265,26 @@ export class Search {
 
   /** Runs every path once more over its results; what it finds has no interleaving of its own. */
   auditPaths(): void {
-    if (this.cutOff !== undefined && this.cutOff.startsWith("stopped at a step")) return;
+    if (this.cutOff === ENDLESS) return;
+    const { stepTimeout } = this.#options;
+    const limit = stepTimeout === undefined ? undefined : stepTimeout * AUDIT_TIMES;
     for (const automaton of this.#walker.automata) {
-      const error = automaton.audit();
-      if (error !== undefined) this.#sightError(error, 0);
+      let error: MmuNotifierError | undefined;
+      if (!withinTime(() => (error = automaton.audit()), limit))
+        this.#sightEndless(`a path of ${automaton.task.name} that is run again`, limit!);
+      else if (error !== undefined) this.#sightError(error, 0);
     }
+  }
+
+  /** Something outside every step does not end. */
+  #sightEndless(what: string, milliseconds: number): void {
+    const error = new ModelError(
+      "CHECKER_STEP_TIMEOUT",
+      `${what} did not end within ${milliseconds} ms. It loops for ever`,
+      { model: this.#walker.model.name, task: this.#walker.model.name },
+    );
+    this.#sightError(error, 0);
+    this.cutOff = ENDLESS;
   }
 
   #sightTimeout(milliseconds: number): void {
@@ -269,11 +293,11 @@ export class Search {
     const node = this.#walker.nodeOf(this.#running);
     const error = new ModelError(
       "CHECKER_STEP_TIMEOUT",
-      `task ${task.name}: step "${node.step?.label ?? "?"}", or what its path does up to the next step, did not end within ${milliseconds} ms. It loops for ever`,
+      `task ${task.name}${within(node)}: step "${node.step?.label ?? "?"}", or what its path does up to the next step, did not end within ${milliseconds} ms. It loops for ever`,
       { task: task.name, step: node.step?.label },
     );
     this.#sightError(error, this.#current, move(this.#running, 0));
-    this.cutOff = "stopped at a step that does not end";
+    this.cutOff = ENDLESS;
   }
 
   #asymmetricStart(): ModelError {
@@ -317,4 +341,10 @@ export class Search {
     }
     if (this.#reports !== undefined) for (const report of this.#reports()) this.#sight({ ...report, state });
   }
+}
+
+/** The function that a step is in, for messages. */
+function within({ functions }: Node): string {
+  const fn = functions.at(-1);
+  return fn === undefined ? "" : `, in ${fn}`;
 }

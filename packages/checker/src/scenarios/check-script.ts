@@ -1,8 +1,8 @@
 import type { Script, ScriptSession } from "@mmu-notifier/script";
+import { withinTime } from "@mmu-notifier/machine";
 import { type Counterexample, counterexampleOf, replay } from "../counterexample/replay.js";
 import type { Exploration, ExploreOptions } from "../engine/exploration.js";
 import { explore } from "../engine/explore.js";
-import { withinTime } from "../engine/guard.js";
 import { type Problem, type ScriptModel, scriptModel, type ScriptModelOptions } from "../machine-model/script-model.js";
 
 /** How a script is checked. */
@@ -27,7 +27,7 @@ export interface ScriptResult {
   readonly arch?: string;
 }
 
-/** Milliseconds within which a machine is put together, its prelude included. */
+/** Milliseconds within which a machine is put together, its prelude included, where steps have no limit. */
 const SET_UP_TIME = 20_000;
 
 /**
@@ -36,12 +36,14 @@ const SET_UP_TIME = 20_000;
  * @throws ScriptError, MachineError for what cannot be built, ModelError CHECKER_REPLAY for a schedule of something else
  */
 export function checkScript(script: Script, options: ScriptCheck = {}): ScriptResult {
-  const { explore: bounds, replay: schedule, skips, ...given } = options;
+  const { explore: bounds = {}, replay: schedule, skips, ...given } = options;
+  const { stepTimeout } = bounds;
+  const limit = stepTimeout ?? SET_UP_TIME;
   const build = (): ScriptModel => scriptModel(script, given);
   let built: ScriptModel | undefined;
-  if (!withinTime(() => (built = build()), SET_UP_TIME)) {
+  if (!withinTime(() => (built = build()), limit)) {
     const about = script.devices.map(({ driver }) => driver).join(", ") || "the script";
-    const what = `attaching the devices or the ops before the threads did not end within ${SET_UP_TIME} ms: code of ${about} loops for ever`;
+    const what = `attaching the devices or the ops before the threads did not end within ${limit} ms: code of ${about} loops for ever`;
     return { problems: [{ verdict: "HANG", about, what }] };
   }
   const { model, session, problems } = built!;
@@ -50,11 +52,11 @@ export function checkScript(script: Script, options: ScriptCheck = {}): ScriptRe
     const on = { kernel: profile.name, arch: arch.name };
     const skipped = skips?.(session);
     if (skipped !== undefined) return { skipped, ...on };
-    if (schedule !== undefined) return { problems, counterexamples: [replay(model, schedule)], ...on };
+    if (schedule !== undefined) return { problems, counterexamples: [replay(model, schedule, stepTimeout)], ...on };
     const exploration = explore(model, { liveness: "task", ...bounds, rebuild: () => build().model });
     // What a driver keeps for itself is as the search left it: such a model is shown from the start.
     const counterexamples = exploration.findings.map((finding) =>
-      counterexampleOf(exploration.reexecuted ? build().model : model, finding),
+      counterexampleOf(exploration.reexecuted ? build().model : model, finding, stepTimeout),
     );
     return { exploration, problems, counterexamples, ...on };
   } finally {

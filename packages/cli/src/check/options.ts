@@ -3,7 +3,7 @@ import type { PluginRegistry } from "@mmu-notifier/machine";
 import { didYouMean } from "@mmu-notifier/steps";
 import { UsageError } from "../errors.js";
 import { resolveDriver, shippedRegistry } from "../registry.js";
-import { parseDriver } from "../run-scripts.js";
+import { parseDriver, stepTimeOf } from "../run-scripts.js";
 import { type Form, FORMS } from "./render.js";
 
 /** Options of `mmun check`. */
@@ -15,6 +15,7 @@ export interface CheckFlags {
   readonly patch?: boolean;
   readonly fair: string;
   readonly bound: string;
+  readonly stepTime: string;
   readonly replay?: string;
   readonly export?: string;
   readonly driver: readonly string[];
@@ -22,16 +23,13 @@ export interface CheckFlags {
   readonly json?: boolean;
 }
 
-/** Milliseconds of one step after which it counts as endless. */
-const STEP_TIME = 10_000;
-
 /** How far the searches go. */
-export function boundsOf({ fair, bound }: CheckFlags): ExploreOptions {
+export function boundsOf({ fair, bound, stepTime }: CheckFlags): ExploreOptions {
   if (fair !== "task" && fair !== "cpu") throw new UsageError(`--fair ${fair}: expected task or cpu`, { fair });
   const maxStates = Number(bound);
   if (!Number.isInteger(maxStates) || maxStates < 1)
     throw new UsageError(`--bound ${bound}: expected a number of states, 1 or more`, { bound });
-  return { liveness: fair, maxStates, stepTimeout: STEP_TIME };
+  return { liveness: fair, maxStates, stepTimeout: stepTimeOf({ stepTime }) };
 }
 
 /** The form that counterexamples are asked for in. */

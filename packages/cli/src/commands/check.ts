@@ -4,6 +4,7 @@ import type { CheckFlags } from "../check/options.js";
 import { checkPatch } from "../check/patch.js";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
+import { STEP_TIME } from "../run-scripts.js";
 import { refuse } from "../option-clash.js";
 
 export function configure(command: Command, context: Context, done: (exitCode: number) => void): void {
@@ -22,6 +23,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
     .option("--patch", "put the questions about the patch to the search, on the patch, its repair and v6.12")
     .option("--fair <task|cpu>", "who moves on for ever if it can: every task, or every CPU and device", "task")
     .option("--bound <states>", "cut the search off after so many states", "2000000")
+    .option("--step-time <seconds>", "how long a single step may take before it counts as endless", STEP_TIME)
     .option("--replay <string>", "run a schedule again, step by step, with what each step changes")
     .option("--export <mermaid|perfetto|json>", "print the first finding's steps in this form and nothing else")
     .option(

@@ -5,7 +5,7 @@ import { EXIT_FINDING, EXIT_OK, EXIT_USAGE } from "../errors.js";
 import { complain, driversThrew } from "../output/complain.js";
 import { renderScript } from "../output/timeline.js";
 import { addPlugins } from "../registry.js";
-import { type RunOptions, runScripts, type ScriptRun } from "../run-scripts.js";
+import { type RunOptions, runScripts, type ScriptRun, STEP_TIME } from "../run-scripts.js";
 
 /** Something that the caller should look at: a device that can never go on, a rule of the kernel that was broken. */
 function isFinding({ breaches, broken, records, violations }: ScriptRun): boolean {
@@ -37,6 +37,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
       [] as readonly string[],
     )
     .option("--export <name>", "print what this exporter makes of each script; see `mmun list plugins --plugin …`")
+    .option("--step-time <seconds>", "how long a single step may take before it counts as endless", STEP_TIME)
     .option("--script <name>", "only this script of the file")
     .option("--pages", "also show VMAs and pages after each op")
     .option("--json", "print one JSON object a script, a line each")
