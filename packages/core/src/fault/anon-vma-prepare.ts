@@ -1,12 +1,12 @@
 import { downReadTrylock, type Path, step, upRead } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { anonVmaChainLink } from "../vma/anon-vma-links.js";
-import { VM_ACCESS_FLAGS, VM_SOFTDIRTY } from "../vma.js";
+import { VM_ACCESS_FLAGS, VM_MAYBE_GUARD, VM_SOFTDIRTY } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { FAULT_FLAG_VMA_LOCK, VM_FAULT_RETRY, type VmFault } from "./vm-fault.js";
 
 /** Flags in which two VMAs may differ and still share an anon_vma: mprotect may make them equal again. */
-const MAY_DIFFER = VM_ACCESS_FLAGS | VM_SOFTDIRTY;
+const MAY_DIFFER = VM_ACCESS_FLAGS | VM_SOFTDIRTY | VM_MAYBE_GUARD;
 
 /** anon_vma_prepare(): gives a VMA its anon_vma, a neighbour's if the two may merge one day. Inside a step. */
 export function anonVmaPrepare(k: Kernel, vma: number): void {

@@ -93,7 +93,9 @@ function* preallocate(k: Kernel, inode: number, end: number): Path<number> {
 function* collapseRange(k: Kernel, t: Thread, inode: number, first: number, end: number): Path<number> {
   const size = yield step("i_size_read", () => k.files.size(inode));
   if (first !== Math.floor(first) || end !== Math.floor(end) || end >= size) return -EINVAL;
-  yield* vfsFsyncRange(k, t, inode, first, Infinity);
+  // filemap_write_and_wait_range() of the byte before the range includes its first page; the rest of it is not written any more.
+  yield* vfsFsyncRange(k, t, inode, first, first + 1);
+  yield* vfsFsyncRange(k, t, inode, end, Infinity);
   const moved = yield step("ext4_ext_shift_extents: read", () => k.files.storedLength(inode));
   const kept: number[] = [];
   for (let index = end; index < moved; index++) {

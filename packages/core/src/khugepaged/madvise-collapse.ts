@@ -1,5 +1,5 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
-import { EAGAIN, EINVAL, ENOMEM } from "../errno.js";
+import { EAGAIN, EBUSY, EINVAL, ENOMEM } from "../errno.js";
 import { INODE_SHMEM } from "../file.js";
 import { vmaThpDisabled } from "../huge/thp-eligible.js";
 import { vmaKind } from "../fault/vm-page-prot.js";
@@ -13,6 +13,7 @@ import {
   pmdState,
   SCAN_ALLOC_HUGE_PAGE_FAIL,
   SCAN_BUSY,
+  SCAN_EXCEED_NONE_PTE,
   SCAN_FAIL,
   SCAN_PMD_MAPPED,
   SCAN_PTE_MAPPED_HUGEPAGE,
@@ -22,6 +23,9 @@ import {
   SCAN_VMA_CHECK,
   scanPmd,
 } from "./scan-pmd.js";
+
+/** Results after which no other block is tried. */
+const ENDS: ReadonlySet<number> = new Set([SCAN_VMA_CHECK, SCAN_STOP, SCAN_EXCEED_NONE_PTE, SCAN_ALLOC_HUGE_PAGE_FAIL]);
 
 /**
  * MADV_COLLAPSE of pages [start, end) of `vma`: every whole block in it becomes a huge page now, whatever sysfs says. mmap_lock
@@ -45,7 +49,7 @@ function* collapse(k: Kernel, t: Thread, vma: number, start: number, end: number
     const result = yield* collapseBlock(k, t, vma, base);
     if (result === SCAN_SUCCEED || result === SCAN_PMD_MAPPED) continue;
     failed = result;
-    if (result === SCAN_VMA_CHECK || result === SCAN_STOP || result === SCAN_ALLOC_HUGE_PAGE_FAIL) break;
+    if (ENDS.has(result)) break;
   }
   switch (failed) {
     case SCAN_SUCCEED:
@@ -54,6 +58,8 @@ function* collapse(k: Kernel, t: Thread, vma: number, start: number, end: number
       return -EAGAIN;
     case SCAN_ALLOC_HUGE_PAGE_FAIL:
       return -ENOMEM;
+    case SCAN_EXCEED_NONE_PTE:
+      return -EBUSY;
     default:
       return -EINVAL;
   }

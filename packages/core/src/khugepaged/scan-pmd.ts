@@ -35,6 +35,8 @@ export const SCAN_VMA_CHECK = 5;
 export const SCAN_SWAPPED = 6;
 /** The cache has the huge page, but this table does not map it as one. */
 export const SCAN_PTE_MAPPED_HUGEPAGE = 7;
+/** A hole where userfaultfd may have to be asked: -EBUSY, and nothing more is tried. */
+export const SCAN_EXCEED_NONE_PTE = 9;
 /** A failure that is not in madvise_collapse()'s list of those after which it goes on: nothing more is tried. */
 export const SCAN_STOP = 8;
 
@@ -63,7 +65,7 @@ export function scanPmd(k: Kernel, vma: number, base: number): number {
       continue;
     }
     if (pteNone(pte) || pteSpecial(pte)) {
-      if (armed) return SCAN_FAIL;
+      if (armed) return SCAN_EXCEED_NONE_PTE;
       continue;
     }
     if (!ptePresent(pte) || pteUffdWp(pte)) return SCAN_FAIL;

@@ -20,6 +20,7 @@ import {
   SWP_SWAP,
 } from "../pte.js";
 import { contpteTryUnfold } from "../tlb/contpte.js";
+import { flushTlbRange } from "../tlb/flush.js";
 import { hugePtepClearFlush, notifyUnderPtl, ptepClearFlush, ptepGetAndClear, setPteAt } from "../tlb/ptep.js";
 import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../tlb/unmap-batch.js";
 import { VM_LOCKED, VM_UFFD_WP } from "../vma.js";
@@ -140,7 +141,8 @@ function* unmapEntry(
     yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
     before = yield ptepGetAndClear(k, ptep);
     yield* setTlbUbcFlushPending(k, cpu, mm, flags.batch, before, vpn);
-  } else before = yield* ptepClearFlush(k, cpu, mm, vpn, ptep);
+  } else if (since(k.profile, 6, 15)) before = yield* clearFlushRange(k, cpu, mm, vpn, ptep);
+  else before = yield* ptepClearFlush(k, cpu, mm, vpn, ptep);
   const anon = yield step("folio_test_anon", () => (k.pages.test(ptePfn(before), PG_ANON) ? 1 : 0));
   const after = yield step("try_to_unmap_one", () => replacement(k, vma, before, huge, flags));
   if (after !== 0) yield setPteAt(k, mm, vpn, ptep, after);
@@ -154,6 +156,14 @@ function* unmapEntry(
     return 0;
   });
   return DONE;
+}
+
+/** Since entries go in batches, their flush is one of a range, which asks nobody whether a TLB can hold them. */
+function* clearFlushRange(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<Pte> {
+  yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
+  const before = yield ptepGetAndClear(k, ptep);
+  yield* flushTlbRange(k, cpu, mm, vpn, vpn + 1);
+  return before;
 }
 
 function* pteBatch(k: Kernel, vpn: number, end: number, ptep: Ptep): Path<number> {
