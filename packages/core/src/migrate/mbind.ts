@@ -83,14 +83,19 @@ function* queueVma(k: Kernel, mm: number, start: number, end: number, node: numb
   }
 }
 
-/** The page after the entries from `from` on that map folio `head`. */
+/** The page after the first entry from `from` on that maps folio `head`: behind a small one may lie copies of single pages. */
 function pageAfter(k: Kernel, mm: number, from: number, end: number, head: number): number {
   for (let vpn = from; vpn < end; vpn++) {
     const pfn = mappedFrame(k, mm, vpn);
     if (pfn === 0 || k.pages.head(pfn) !== head) continue;
-    return vpn + (k.pages.pages(head) - (pfn - head));
+    return hugeEntry(k, mm, vpn) ? vpn - (vpn % k.tables.hugePages) + k.tables.hugePages : vpn + 1;
   }
   return end;
+}
+
+function hugeEntry(k: Kernel, mm: number, vpn: number): boolean {
+  const pmdp = k.tables.find(k.mms.pgd(mm), PMD_LEVEL, vpn);
+  return pmdp !== 0 && pteHugeLeaf(k.tables.get(pmdp));
 }
 
 /** The frame that page `vpn` is mapped to, 0 for none or special. */

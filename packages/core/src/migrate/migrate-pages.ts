@@ -41,19 +41,43 @@ export function migratePages(k: Kernel, cpu: number, folios: readonly number[], 
 }
 
 function* migrate(k: Kernel, cpu: number, folios: readonly number[], node: number): Path<number> {
-  let left = folios;
+  const left: number[] = [];
   if (since(k.profile, 6, 3)) {
-    left = yield* migrateHugetlbs(k, cpu, left, node);
-    if (since(k.profile, 6, 10)) left = yield* splitPartlyMapped(k, cpu, left);
-    left = yield* migrateBatch(k, cpu, left, node, ASYNC_PASSES);
-    const failed: number[] = [];
-    for (const folio of left) failed.push(...(yield* migrateBatch(k, cpu, [folio], node, SYNC_PASSES)));
-    left = failed;
+    const others = yield* migrateHugetlbs(k, cpu, folios, node);
+    for (let done = 0; done < others.length;) {
+      const batch = yield* nextBatch(k, others, done);
+      left.push(...(yield* migrateSync(k, cpu, batch, node)));
+      done += batch.length;
+    }
   } else {
-    for (let pass = 0; pass < PASSES && left.length > 0; pass++) left = yield* unmapAndMoveEach(k, cpu, left, node);
+    let again: readonly number[] = folios;
+    for (let pass = 0; pass < PASSES && again.length > 0; pass++) again = yield* unmapAndMoveEach(k, cpu, again, node);
+    left.push(...again);
   }
   for (const folio of left) yield putback(k, folio);
   return left.length;
+}
+
+/** Folios from `done` on until they have the pages of a huge page: NR_MAX_BATCHED_MIGRATION. */
+function* nextBatch(k: Kernel, folios: readonly number[], done: number): Path<readonly number[]> {
+  let pages = 0;
+  let end = done;
+  while (end < folios.length && pages < k.tables.hugePages) {
+    const folio = folios[end]!;
+    pages += yield step("folio_nr_pages", () => k.pages.pages(folio));
+    end++;
+  }
+  return folios.slice(done, end);
+}
+
+/** migrate_pages_sync(): all together, then one by one what stayed, then the parts of what had to be split. Returns those that stayed. */
+function* migrateSync(k: Kernel, cpu: number, folios: readonly number[], node: number): Path<number[]> {
+  const parts: number[] = [];
+  const left: number[] = [];
+  const stayed = yield* migrateBatch(k, cpu, folios, node, ASYNC_PASSES, parts);
+  for (const folio of stayed) left.push(...(yield* migrateBatch(k, cpu, [folio], node, SYNC_PASSES, parts)));
+  if (parts.length > 0) left.push(...(yield* migrateBatch(k, cpu, parts, node, 1)));
+  return left;
 }
 
 /** migrate_hugetlbs(): huge pages go one at a time; returns what is not hugetlb, and what could not be moved goes back. */
@@ -70,25 +94,23 @@ function* migrateHugetlbs(k: Kernel, cpu: number, folios: readonly number[], nod
   return others;
 }
 
-/** A large folio of which pages are no longer mapped is split first (it waits on the deferred split queue): its parts move by themselves. */
-function* splitPartlyMapped(k: Kernel, cpu: number, folios: readonly number[]): Path<number[]> {
-  const all: number[] = [];
-  for (const folio of folios) {
-    const pages = yield step("folio_test_partially_mapped", () => (partlyMapped(k, folio) ? k.pages.pages(folio) : 0));
-    if (pages === 0) {
-      all.push(folio);
-      continue;
-    }
-    if ((yield folioTrylock(k, folio)) === 0) continue;
-    const failed = yield* splitLockedFolio(k, cpu, folio, true);
-    yield step("folio_unlock", () => {
-      k.pages.unmark(folio, PG_LOCKED);
-      return 0;
-    });
-    for (let pfn = folio; pfn < folio + (failed === 0 ? pages : 1); pfn++)
-      if ((yield freedMeanwhile(k, pfn)) === 0) all.push(pfn);
-  }
-  return all;
+/**
+ * A large folio of which pages are no longer mapped is split first (it waits on the deferred split queue): its parts move by themselves, the first last.
+ * Since v6.10. Returns true if it was split.
+ */
+function* splitPartlyMapped(k: Kernel, cpu: number, folio: number, parts: number[]): Path<boolean> {
+  if (!since(k.profile, 6, 10)) return false;
+  const pages = yield step("folio_test_partially_mapped", () => (partlyMapped(k, folio) ? k.pages.pages(folio) : 0));
+  if (pages === 0 || (yield folioTrylock(k, folio)) === 0) return false;
+  const failed = yield* splitLockedFolio(k, cpu, folio, true);
+  yield step("folio_unlock", () => {
+    k.pages.unmark(folio, PG_LOCKED);
+    return 0;
+  });
+  if (failed !== 0) return false;
+  for (let pfn = folio + 1; pfn < folio + pages; pfn++) parts.push(pfn);
+  parts.push(folio);
+  return true;
 }
 
 /** "Folio was freed from under us": pages of zeros gave way to the zero page when the folio was split. */
@@ -121,13 +143,14 @@ function* unmapAndMoveEach(k: Kernel, cpu: number, folios: readonly number[], no
   return again;
 }
 
-/** migrate_pages_batch(): all are unmapped first, the TLBs are flushed once, then all are moved. Returns those that stayed. */
+/** migrate_pages_batch(): all are unmapped first, the TLBs are flushed once, then all are moved. Returns those that stayed; parts of split folios go to `parts`. */
 function* migrateBatch(
   k: Kernel,
   cpu: number,
   folios: readonly number[],
   node: number,
   passes: number,
+  parts?: number[],
 ): Path<number[]> {
   const batch = new TlbUnmapBatch();
   const unmapped: { readonly src: number; readonly dst: number }[] = [];
@@ -135,6 +158,8 @@ function* migrateBatch(
   for (let pass = 0; pass < passes && left.length > 0; pass++) {
     const again: number[] = [];
     for (const src of left) {
+      if (parts !== undefined && (yield* splitPartlyMapped(k, cpu, src, parts))) continue;
+      if ((yield freedMeanwhile(k, src)) !== 0) continue;
       const dst = yield* migrateFolioUnmap(k, cpu, src, node, batch);
       if (dst < 0) again.push(src);
       else unmapped.push({ src, dst });
