@@ -3,9 +3,9 @@ import type { Kernel } from "./kernel.js";
 import { PG_DIRTY, PG_HUGETLB, PG_SWAPCACHE } from "./page.js";
 
 /** folio_put(): drops references; the last one frees the folio, a hugetlb one into its pool. True when it went. Inside a step. */
-export function folioPut(k: Kernel, pfn: number, by = 1): boolean {
+export function folioPut(k: Kernel, pfn: number, by = 1, late = false): boolean {
   const hugetlb = k.pages.test(pfn, PG_HUGETLB);
-  if (!k.pages.put(pfn, by)) return false;
+  if (!k.pages.put(pfn, by, late)) return false;
   if (hugetlb) k.hugetlb.giveBack();
   return true;
 }

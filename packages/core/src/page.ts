@@ -95,17 +95,21 @@ export class Pages {
     this.segment.i32[this.head(pfn) * STRIDE + REFCOUNT]! += by;
   }
 
-  /** folio_put(): frees the folio when the last reference goes; true when it did. */
-  put(pfn: number, by = 1): boolean {
+  /**
+   * folio_put(): frees the folio when the last reference goes; true when it did.
+   *
+   * @param late the kernel does this only when the system call is over, so that the frame is free after all others
+   */
+  put(pfn: number, by = 1, late = false): boolean {
     const head = this.head(pfn);
     const at = head * STRIDE + REFCOUNT;
     this.segment.i32[at]! -= by;
     if (this.segment.i32[at]! > 0) return false;
     const pages = this.pages(head);
-    const locked = (this.segment.i32[head * STRIDE]! & PG_MLOCKED) !== 0;
+    const last = late || (this.segment.i32[head * STRIDE]! & PG_MLOCKED) !== 0;
     for (let p = head + pages - 1; p >= head; p--) this.segment.free(p);
     // munlock_folio() keeps a page in a batch of the CPU: its frame is free after the others.
-    if (pages === 1) this.#freed?.insert(this.#pcpList, locked ? 0 : this.#freed.length(this.#pcpList), head);
+    if (pages === 1) this.#freed?.insert(this.#pcpList, last ? 0 : this.#freed.length(this.#pcpList), head);
     return true;
   }
 

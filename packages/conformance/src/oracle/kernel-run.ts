@@ -21,13 +21,15 @@ export function kernelRun(script: Script, { pid, records, exit }: RawRun): Kerne
   const children: number[] = [];
   const pages = new PageRuns();
   let repeated = 0;
+  let written = new Set<number>();
   const made = records.map((raw, index): OpRecord => {
     const statement = script.statements[index]!;
     if (raw.r.child !== undefined && statement.op.kind === "fork") children[statement.op.child] = raw.r.child;
     const { ev: all, outside } = readEvents(raw.t, { pid, children });
     const result = opResult(statement.op, raw.r);
     const pg = pages.take(raw.p);
-    const ev = withoutRepeatedFaults({ ...result, ev: all, pg });
+    if (statement.op.kind !== "access") written = new Set();
+    const ev = withoutRepeatedFaults({ ...result, ev: all, pg }, written);
     repeated += all.length - ev.length;
     return {
       i: index,

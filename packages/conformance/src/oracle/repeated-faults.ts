@@ -3,25 +3,36 @@ import type { EventRecord, OpRecord, PageRun } from "@mmu-notifier/script";
 const HUGE_PAGES = 512;
 /** A write to a page that is present and may only be read, from user mode. */
 const WRITE_PROTECTED = 7;
+const WRITE = 2;
 
 /**
  * The events of an op without faults that only a guest sees. A hypervisor that maps a guest's huge page in small pieces may report a write to one piece after the guest
  * has made the whole entry writable in the fault on another: x86 flushes nothing then, and how many pieces are stale is not up to the guest. Such a fault changes nothing.
- * It is told by the entry, which is huge after the op, and by an earlier fault of the op on the same entry that brought no signal.
+ * It is told by the entry, which is huge after the op, and by an earlier fault on the same entry that brought no signal: of the same op, or a write's of one of the
+ * accesses before it.
+ *
+ * @param resolved blocks whose huge entry the accesses before this op have written to; this op's are added
  */
-export function withoutRepeatedFaults(record: Pick<OpRecord, "ev" | "pg" | "sigs" | "sig">): readonly EventRecord[] {
-  const resolved = new Set<number>();
+export function withoutRepeatedFaults(
+  record: Pick<OpRecord, "ev" | "pg" | "sigs" | "sig">,
+  resolved = new Set<number>(),
+): readonly EventRecord[] {
+  const touched = new Set(resolved);
   const signalled = new Set(record.sigs?.map(([page]) => page));
   if (record.sig !== undefined) return record.ev;
   return record.ev.filter((event) => {
     if (event[0] !== "F") {
-      if (event[0] === "N") resolved.clear();
+      if (event[0] !== "N") return true;
+      touched.clear();
+      resolved.clear();
       return true;
     }
     const [, page, code] = event;
     const block = Math.floor(page / HUGE_PAGES);
-    if (code === WRITE_PROTECTED && !signalled.has(page) && resolved.has(block)) return false;
-    if (!signalled.has(page) && isHuge(record.pg, page)) resolved.add(block);
+    if (code === WRITE_PROTECTED && !signalled.has(page) && touched.has(block)) return false;
+    if (signalled.has(page) || !isHuge(record.pg, page)) return true;
+    touched.add(block);
+    if ((code & WRITE) !== 0) resolved.add(block);
     return true;
   });
 }

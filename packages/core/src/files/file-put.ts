@@ -3,7 +3,9 @@ import { folioPut } from "../folio.js";
 import { unreserveHugetlb } from "../hugetlb/reserve.js";
 import type { Kernel } from "../kernel.js";
 
-/** fput(): the last reference to the last open file of an inode evicts its page cache and frees it. Inside a step. */
+/**
+ * fput(): the last reference to the last open file of an inode evicts its page cache and frees it, as the task goes back to its program. Inside a step.
+ */
 export function filePut(k: Kernel, file: number): void {
   const inode = k.files.put(file);
   if (inode !== 0) evictInode(k, inode);
@@ -13,7 +15,7 @@ export function filePut(k: Kernel, file: number): void {
 function evictInode(k: Kernel, inode: number): void {
   const length = k.files.cacheLength(inode);
   let freed = 0;
-  for (let index = 0; index < length; index++) if (dropCached(k, inode, index)) freed++;
+  for (let index = 0; index < length; index++) if (dropCached(k, inode, index, true)) freed++;
   if (k.files.kind(inode) === INODE_HUGETLB) {
     unreserveHugetlb(k, inode, 0, Math.ceil(k.files.size(inode) / k.tables.hugePages), freed);
     k.hugetlb.forgetInode(inode);
@@ -22,7 +24,7 @@ function evictInode(k: Kernel, inode: number): void {
 }
 
 /** delete_from_page_cache() of what slot `index` holds, a frame or a swapped-out shmem page; false when it is empty. Inside a step. */
-export function dropCached(k: Kernel, inode: number, index: number): boolean {
+export function dropCached(k: Kernel, inode: number, index: number, late = false): boolean {
   const entry = k.files.cached(inode, index);
   if (entry === 0) return false;
   if (entry < 0) {
@@ -37,6 +39,6 @@ export function dropCached(k: Kernel, inode: number, index: number): boolean {
   const first = hugetlb ? index : k.pages.index(head);
   for (let i = first; i < first + slots; i++) k.files.setCached(inode, i, 0);
   k.pages.setMapping(head, 0);
-  folioPut(k, head, slots);
+  folioPut(k, head, slots, late);
   return true;
 }

@@ -4,8 +4,9 @@ import { INODE_DAX } from "../file.js";
 import { vmaKind } from "../fault/vm-page-prot.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_MLOCKED, PG_UNEVICTABLE } from "../page.js";
-import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
+import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
 import { pteHugeLeaf, ptePfn, ptePresent, pteSpecial, pteTable } from "../pte.js";
 import type { Thread } from "../thread.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
@@ -140,8 +141,22 @@ function markBlock(k: Kernel, mm: number, first: number, next: number, lock: boo
   const ptep = k.tables.find(k.mms.pgd(mm), PTE_LEVEL, first);
   for (let i = 0; i < next - first; i++) {
     const pte = k.tables.get(ptep + i);
-    if (ptePresent(pte) && !pteSpecial(pte)) mark(k, ptePfn(pte), lock);
+    if (ptePresent(pte) && !pteSpecial(pte) && allowMlock(k, ptep + i, next - first - i, lock))
+      mark(k, ptePfn(pte), lock);
   }
+}
+
+/** allow_mlock_munlock(): a large folio is locked, at its first page, only if all of it is mapped and locked here; never before v6.7. */
+function allowMlock(k: Kernel, ptep: Ptep, left: number, lock: boolean): boolean {
+  const pfn = ptePfn(k.tables.get(ptep));
+  const pages = k.pages.pages(pfn);
+  if (pages === 1 || (!lock && since(k.profile, 6, 7))) return true;
+  if (!since(k.profile, 6, 7) || k.pages.head(pfn) !== pfn || pages > left) return false;
+  for (let i = 1; i < pages; i++) {
+    const pte = k.tables.get(ptep + i);
+    if (!ptePresent(pte) || ptePfn(pte) !== pfn + i) return false;
+  }
+  return true;
 }
 
 function mark(k: Kernel, pfn: number, lock: boolean): void {

@@ -31,7 +31,7 @@ import {
   VM_SPECIAL,
   VM_WRITE,
 } from "../vma.js";
-import { vmaLinkFile } from "../vma/file-links.js";
+import { lastIndex, vmaLinkFile } from "../vma/file-links.js";
 import { vmaMergeNewRange } from "../vma/merge.js";
 import { removeVma } from "../vma/remove-vma.js";
 import { getUnmappedArea } from "../vma/unmapped-area.js";
@@ -297,8 +297,12 @@ function newVma(
 /** hugetlbfs_file_mmap(): the VMA gets its promise of pages and into the list; 0 or -errno. Inside a step. */
 function hugetlbfsFileMmap(k: Kernel, mm: number, vma: number): number {
   const error = k.vmas.pgoff(vma) % k.tables.hugePages === 0 ? reserveHugetlb(k, vma) : -EINVAL;
-  if (error === 0) k.vmas.insert(k.mms.vmaList(mm), vma);
-  return error;
+  if (error !== 0) return error;
+  k.vmas.insert(k.mms.vmaList(mm), vma);
+  // A writable mapping makes a file that is too short as long as itself.
+  const inode = k.files.inode(k.vmas.file(vma));
+  if (k.vmas.has(vma, VM_WRITE)) k.files.setSize(inode, Math.max(k.files.size(inode), lastIndex(k, vma)));
+  return 0;
 }
 
 /** What a file's mmap method mapped before it refused is taken away again: listeners hear of an UNMAP. */
