@@ -26,7 +26,7 @@ describe("mmun museum", () => {
     expect(code).toBe(0);
     expect(stdout).toContain("smmu-atc-before-tlbi");
     expect(stdout).toContain("Fix ATC invalidation ordering wrt main TLBs (2019)");
-    expect(stdout).toContain("STALE-USE on page 0, 20 steps");
+    expect(stdout).toContain("STALE-USE on page 0, 21 steps");
     expect(stdout).toMatch(/^replay: /m);
     expect(stdout).toMatch(/^fixed: complete, \d+ states, nothing found$/m);
     for (const line of stdout.split("\n").filter((it) => !it.startsWith("replay:")))
