@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { type LitmusCase, LitmusSyntaxError, readLitmus } from "@mmu-notifier/checker";
 import { UsageError } from "./errors.js";
+import { unreadable } from "./read-script-file.js";
 
 const TEST_FILE = /\.(litmus|json)(\.gz|\.zst)?$/;
 /** More than any catalogue of tests has. */
@@ -34,13 +35,8 @@ export async function readTests(path: string): Promise<LitmusCase[]> {
     for (file of filesOf(path)) tests.push(...readLitmus(await textOf(file)));
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    const { message } = error as Error;
-    throw new UsageError(
-      error instanceof LitmusSyntaxError ? `${file}: ${message}` : `cannot read ${file}: ${message}`,
-      {
-        file,
-      },
-    );
+    if (error instanceof LitmusSyntaxError) throw new UsageError(`${file}: ${error.message}`, { file });
+    throw unreadable(file, error, "Give a litmus test, a JSON file of tests, or a folder of either");
   }
   return tests;
 }
@@ -49,9 +45,17 @@ async function textOf(file: string): Promise<string> {
   const bytes = readFileSync(file);
   const starts = (...magic: readonly number[]): boolean => magic.every((byte, at) => bytes[at] === byte);
   if (starts(0x1f, 0x8b)) return gunzipSync(bytes, { maxOutputLength: LARGEST }).toString("utf8");
-  if (!starts(0x28, 0xb5, 0x2f, 0xfd)) return bytes.toString("utf8");
+  if (!starts(0x28, 0xb5, 0x2f, 0xfd)) return text(file, bytes);
   const { decompress } = await import("fzstd");
   return new TextDecoder().decode(decompress(bytes));
+}
+
+function text(file: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError(`${file}: expected a litmus test, a text in UTF-8, but its bytes are not UTF-8`, { file });
+  }
 }
 
 /**
@@ -64,7 +68,7 @@ export function readVerdicts(file: string): Map<string, string> {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new UsageError(`cannot read ${file}: ${(error as Error).message}`, { file });
+    throw unreadable(file, error, "Give a file with a name and a word in each line");
   }
   const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
   return new Map(lines.flatMap(([name = "", verdict]) => (verdict === undefined ? [] : [[name, verdict] as const])));

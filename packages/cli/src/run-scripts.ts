@@ -93,6 +93,11 @@ export function parseDriver(
 /** Gives a script's devices the drivers from the command line; a script without a device gets one named `dev0`. */
 function withDrivers(script: Script, drivers: readonly ReturnType<typeof parseDriver>[]): Script {
   let { devices } = script;
+  const names = devices.map(({ name }) => name);
+  if (names.length > 0 && drivers.length > 1 && drivers.some(({ device }) => device === undefined))
+    throw new UsageError(
+      `${drivers.length} drivers for the script's devices: say which is whose, as in --driver ${names[0]!}=${drivers[0]!.driver}. It has ${names.join(", ")}; another name is one more device`,
+    );
   for (const { device, driver, options } of drivers) {
     if (device !== undefined && devices.some(({ name }) => name === device)) {
       devices = devices.map((line) => (line.name === device ? { ...line, driver, options } : line));

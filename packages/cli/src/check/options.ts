@@ -1,5 +1,6 @@
 import { type ExploreOptions, scenarios } from "@mmu-notifier/checker";
-import type { PluginRegistry } from "@mmu-notifier/machine";
+import { existsSync } from "node:fs";
+import { MachineError, type PluginRegistry } from "@mmu-notifier/machine";
 import { didYouMean } from "@mmu-notifier/steps";
 import { UsageError } from "../errors.js";
 import { resolveDriver, shippedRegistry } from "../registry.js";
@@ -68,7 +69,15 @@ export interface Subject {
 export async function subject(written: string): Promise<Subject> {
   const registry = await shippedRegistry();
   const { driver, options } = parseDriver(written);
-  return { registry, driver: await resolveDriver(registry, driver, process.cwd()), options };
+  try {
+    return { registry, driver: await resolveDriver(registry, driver, process.cwd()), options };
+  } catch (error) {
+    if (!(error instanceof MachineError && error.code === "PLUGIN_UNKNOWN" && existsSync(driver))) throw error;
+    throw new UsageError(
+      `${driver} is neither a driver nor a script: the name of a script ends in .mm, that of a driver's file in .js or .ts. \`mmun check - < ${driver}\` takes it for a script, ./${driver} for a driver`,
+      { target: driver },
+    );
+  }
 }
 
 /** The two parts of a replay string: whose it is, and the schedule. */

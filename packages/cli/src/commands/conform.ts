@@ -7,6 +7,8 @@ import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
 import { renderBrief, renderSet } from "../output/conformance.js";
 import { progress } from "../output/progress.js";
+import { refuse } from "../option-clash.js";
+import { unreadable } from "../read-script-file.js";
 import { shippedRegistry } from "../registry.js";
 
 interface ConformFlags {
@@ -29,10 +31,20 @@ async function countCases(file: string): Promise<number> {
 
 const CORPUS = /\.jsonl(\.gz|\.zst)?$/;
 
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw unreadable(path, error, "Give a recorded corpus (*.jsonl, plain, gzip or zstd), or a folder of them");
+  }
+}
+
 /** The files, and in the place of a folder the corpora in it, by name. */
 function corporaIn(paths: readonly string[]): readonly string[] {
   return paths.flatMap((path) => {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+    if (path === "-")
+      throw new UsageError("a corpus is not read from standard input. Give a file, or a folder of them");
+    if (!isFolder(path)) return [path];
     const names = readdirSync(path).filter((name) => CORPUS.test(name));
     if (names.length > 0) return names.sort().map((name) => join(path, name));
     throw new UsageError(`expected recorded corpora (*.jsonl, plain, gzip or zstd) in ${path}, found none`, {
@@ -114,6 +126,9 @@ Examples:
   mmun conform mine.jsonl --kernel v6.12 --arch arm64 --json`,
     )
     .action(async (files: readonly string[], flags: ConformFlags) => {
+      if (flags.json === true)
+        refuse(command, ["brief", "show"], "with --json, which prints the counts. Leave one out");
+      if (flags.brief === true) refuse(command, ["show"], "with --brief, which names every script. Leave one out");
       const sets: SetReport[] = [];
       for (const [index, file] of corporaIn(files).entries()) {
         const report = await run(file, flags, context);

@@ -3,6 +3,7 @@ import { type Agents, judgeLitmus, type LitmusCase } from "@mmu-notifier/checker
 import { Argument, type Command, Option } from "commander";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
+import { refuse } from "../option-clash.js";
 import { counts, type LitmusSet, renderLitmus } from "../output/litmus.js";
 import { compareModes, MODES, modesAsJson, renderModes } from "../output/litmus-modes.js";
 import { readTests, readVerdicts, shippedTests } from "../read-tests.js";
@@ -68,6 +69,13 @@ Examples:
   mmun litmus --agents all`,
     )
     .action(async (files: readonly string[], flags: LitmusFlags) => {
+      if (flags.json === true) refuse(command, ["verbose", "show"], "with --json, which has every test. Leave one out");
+      if (flags.agents === "all")
+        refuse(
+          command,
+          ["verbose", "show", "verdicts"],
+          "with --agents all, a table of the tests that change. Leave one out",
+        );
       const show = shown(flags.show);
       const verdicts = flags.verdicts === undefined ? new Map<string, string>() : readVerdicts(flags.verdicts);
       const own = files.length === 0;

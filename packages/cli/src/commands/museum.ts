@@ -3,6 +3,7 @@ import { didYouMean } from "@mmu-notifier/steps";
 import type { Command } from "commander";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
+import { refuse } from "../option-clash.js";
 import {
   catalogue,
   closingLine,
@@ -89,6 +90,7 @@ Examples:
         throw new UsageError(`--${all ? "all" : "list"} is about everything; leave it out to run what is named`, {
           ids: ids.join(" "),
         });
+      if (list) refuse(command, ["all"], "with --list, which runs nothing. Leave one out");
       if (list) {
         context.print(json ? JSON.stringify(plainCatalogue()) : catalogue(museum, controls, context));
         done(EXIT_OK);

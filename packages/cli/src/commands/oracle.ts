@@ -14,9 +14,10 @@ import { parseScripts, type Script } from "@mmu-notifier/script";
 import { didYouMean } from "@mmu-notifier/steps";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
+import { refuse } from "../option-clash.js";
 import { corpusLines, renderFind, renderOracle, summarizeOracle } from "../output/oracle.js";
 import { progress } from "../output/progress.js";
-import { readScriptFile } from "../read-script-file.js";
+import { readScriptFile, reasonOf } from "../read-script-file.js";
 import { shippedRegistry } from "../registry.js";
 
 interface OracleFlags {
@@ -132,9 +133,24 @@ async function compare(
   }
 }
 
-async function run(files: readonly string[], flags: OracleFlags, context: Context): Promise<number> {
+/** @throws UsageError when the file cannot be written */
+function writeCorpus(file: string, lines: readonly string[]): void {
+  try {
+    writeFileSync(file, lines.map((line) => `${line}\n`).join(""));
+  } catch (error) {
+    throw new UsageError(
+      `--out ${file}: cannot be written: ${reasonOf(error)}. Give the path of a new file in a folder that exists`,
+      { out: file },
+    );
+  }
+}
+
+async function run(command: Command, files: readonly string[], flags: OracleFlags, context: Context): Promise<number> {
   if ((files.length === 0) === (flags.fuzz === undefined))
     throw new UsageError("expected either files with scripts or --fuzz with a number of scripts to make up");
+  if (flags.fuzz === undefined)
+    refuse(command, ["seed", "profile", "out"], "without --fuzz N, which makes scripts up. Add it, or leave this out");
+  if (flags.out !== undefined) writeCorpus(flags.out, []);
   const sets = flags.fuzz === undefined ? files.map((file) => scriptsOf(file, flags)) : [fuzzed(flags)];
   return interruptible(async (signal) => {
     const summaries: object[] = [];
@@ -152,7 +168,7 @@ async function run(files: readonly string[], flags: OracleFlags, context: Contex
       ];
       context.print(`${index === 0 ? "" : "\n"}${texts.join("\n\n")}`);
     }
-    if (flags.out !== undefined) writeFileSync(flags.out, lines.map((line) => `${line}\n`).join(""));
+    if (flags.out !== undefined) writeCorpus(flags.out, lines);
     if (flags.json === true)
       context.print(JSON.stringify({ sets: summaries, finds: lines.map((line) => JSON.parse(line) as object) }));
     return equal ? EXIT_OK : EXIT_FINDING;
@@ -185,7 +201,7 @@ Examples:
     )
     .action(async (files: readonly string[], flags: OracleFlags) => {
       try {
-        done(await run(files, flags, context));
+        done(await run(command, files, flags, context));
       } catch (error) {
         if (!(error instanceof OracleError && error.code === "ORACLE_INTERRUPTED")) throw error;
         context.warn(`mmun: ${error.message}.`);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { PluginRegistry, pluginThrew } from "@mmu-notifier/machine";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, EXIT_USAGE } from "../errors.js";
+import { refuse } from "../option-clash.js";
 import { complain, driversThrew } from "../output/complain.js";
 import { renderScript } from "../output/timeline.js";
 import { addPlugins } from "../registry.js";
@@ -51,6 +52,8 @@ Examples:
   echo 'map 0 4 rw- p anon' | mmun run -`,
     )
     .action(async (file: string, options: RunOptions & { readonly export?: string }) => {
+      if (options.export !== undefined)
+        refuse(command, ["json", "pages"], "with --export, whose exporter gets all there is. Leave one out");
       const exporter =
         options.export === undefined ? undefined : await exporterOf(options.export, options.plugin ?? []);
       const runs = await runScripts(file, options, context);
