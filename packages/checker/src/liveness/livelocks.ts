@@ -6,6 +6,8 @@ import type { Walker } from "../engine/walker.js";
 import { cyclicComponents } from "./components.js";
 import { cycleIn, type Fairness, isFair, type Trap } from "./fair-cycle.js";
 
+const PROGRESS = "progress: whoever tries again and again gets through in the end, if nobody is put off for ever";
+
 interface Found {
   readonly entry: number;
   readonly trap: Trap;
@@ -35,7 +37,14 @@ export function livelocks(walker: Walker, graph: Graph, trail: Trail, kind: "tas
     const who = namesIn(walker, graph, anybody.fair);
     const what = `${goesOn(who)} for ever and nobody makes progress`;
     return [
-      { verdict: "LIVELOCK", about: who.join(", "), what, severity: "error", schedule: lasso(anybody.fair, true) },
+      {
+        verdict: "LIVELOCK",
+        about: who.join(", "),
+        what,
+        rule: PROGRESS,
+        severity: "error",
+        schedule: lasso(anybody.fair, true),
+      },
     ];
   }
   const findings: Finding[] = [];

@@ -1,4 +1,4 @@
-import { checkScenario, checkScript } from "@mmu-notifier/checker";
+import { checkScenario, checkScript, wrap } from "@mmu-notifier/checker";
 import type { Context } from "../context.js";
 import { UsageError } from "../errors.js";
 import { table } from "../output/table.js";
@@ -6,7 +6,7 @@ import { shippedRegistry } from "../registry.js";
 import { loadScripts } from "../run-scripts.js";
 import { boundsOf, type CheckFlags, chosen, formOf, replayParts, subject } from "./options.js";
 import { outcomeOf } from "./outcome.js";
-import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf } from "./render.js";
+import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf, WIDTH } from "./render.js";
 import { searchProgress } from "./search-progress.js";
 
 const NOTHING_TO_EXPORT = "mmun: nothing was found, so there is nothing to export.";
@@ -94,10 +94,12 @@ function report(outcomes: readonly Outcome[], target: string, flags: CheckFlags,
   );
   const cut = done.filter(({ exploration }) => exploration?.complete === false);
   const [first] = done;
-  context.print(
-    `\nModel: kernel ${first?.kernel ?? "?"}, ${first?.arch ?? "?"}, one device, page tables of two levels of small tables; CPUs walk on every access. Every interleaving of steps in one order; ` +
-      `fairness by ${flags.fair}; no reduction. ${cut.length === 0 ? "Every search is complete." : `Cut off: ${cut.map(({ id, exploration }) => `${id} (${exploration!.bounds})`).join(", ")}.`}`,
-  );
+  const bounds =
+    cut.length === 0
+      ? "Every search is complete."
+      : `Cut off: ${cut.map(({ id, exploration }) => `${id} (${exploration!.bounds})`).join(", ")}.`;
+  const model = `Model: kernel ${first?.kernel ?? "?"}, ${first?.arch ?? "?"}, one device, page tables of two levels of small tables; CPUs walk on every access. Every interleaving of steps in one order; fairness by ${flags.fair}; no reduction. ${bounds}`;
+  context.print(["", ...wrap(model, Math.min(context.width, WIDTH))].join("\n"));
 }
 
 /** Explores the scripts of a file; true when something was found. */

@@ -2,7 +2,7 @@ import { type PatchCase, type PatchKernel, patchKernels, patchQuestions, tryPatc
 import type { Context } from "../context.js";
 import { boundsOf, type CheckFlags, formOf, named, replayParts, subject } from "./options.js";
 import { outcomeOf } from "./outcome.js";
-import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf } from "./render.js";
+import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf, WIDTH } from "./render.js";
 import { searchProgress } from "./search-progress.js";
 
 type Question = (typeof patchQuestions)[number];
@@ -17,7 +17,6 @@ const TITLES: Readonly<Record<PatchKernel, string>> = {
 };
 const WHO = 42;
 const CASE = 9;
-const WIDTH = 100;
 const COLUMN = 13;
 
 /** What became of one case on each kernel. */

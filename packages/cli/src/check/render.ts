@@ -35,7 +35,8 @@ export interface Outcome {
 export type Form = "mermaid" | "perfetto" | "json";
 export const FORMS: readonly Form[] = ["mermaid", "perfetto", "json"];
 
-const WIDTH = 100;
+/** Columns that nothing for reading is wider than. */
+export const WIDTH = 100;
 
 /** The verdicts of an outcome, each once; "passes" when there are none, "cut off" when the search was not complete. */
 export function verdictsOf({ exploration, findings, problems, skipped }: Outcome): string {
@@ -61,7 +62,8 @@ export function renderFinding(
   return [
     "",
     `${id}: ${verdict} ${about}`,
-    ...wrap(rule === undefined ? what : `Broken: ${rule}`, columns),
+    ...(rule === undefined || verdict === "LIVELOCK" ? wrap(what, columns) : []),
+    ...(rule === undefined ? [] : wrap(`Broken: ${rule}`, columns)),
     "",
     toTable({ ...counterexample, error: undefined }, { width: columns, replayLine: false }),
     ...wrap(closingSentence(finding, counterexample, { arch, driver, kernel }), columns),

@@ -62,7 +62,11 @@ Examples:
 /** Options that would do nothing beside the others, or beside what is checked. */
 function refuseClashes(command: Command, target: string | undefined, flags: CheckFlags): void {
   if (target === undefined && flags.patch !== true)
-    throw new UsageError("expected a driver or a script to check. `mmun list drivers` lists drivers");
+    throw new UsageError(
+      flags.replay === undefined
+        ? "expected a driver or a script to check. `mmun list drivers` lists drivers"
+        : 'expected the driver or the script that the schedule belongs to, with the options that the line "again:" below the counterexample has',
+    );
   if (flags.export !== undefined)
     refuse(command, ["json"], "with --export, which prints in a form of its own. Leave one out");
   if (flags.replay !== undefined) {
