@@ -81,11 +81,12 @@ export class PageSnapshots {
 
   take(): PageRun[] {
     const { view } = this;
+    const { pages } = this.#kernel;
     view.refresh();
     this.#snapshot++;
-    this.#reserve(this.#kernel.pages.segment.used);
-    const { pages } = this.#kernel;
+    this.#reserve(pages.segment.used);
     const runs: PageRun[] = [];
+    const { pte: entries, pfn: frames, level: levels, used } = view;
     let head = 0;
     let before = 0;
     let lastFlags = 0;
@@ -93,16 +94,16 @@ export class PageSnapshots {
     let flags = 0;
     let id = 0;
     let mapcount = 0;
-    for (let at = 0; at < view.count; at++) {
-      const pte = view.pte[at]!;
+    for (let at = 0; at < used; at++) {
+      const pte = entries[at]!;
       if (pte === 0) {
         if (first >= 0) runs.push([first, at - first, flagText(flags), id, mapcount]);
         first = -1;
         head = 0;
         continue;
       }
-      const pfn = view.pfn[at]!;
-      const level = view.level[at]!;
+      const pfn = frames[at]!;
+      const level = levels[at]!;
       // The next page of a folio, mapped like the one before: what belongs to the folio was looked up for that.
       const ownFlags =
         head !== 0 && pte - before === (level > 0 ? 0 : ONE_PAGE) && pages.isTailOf(pfn, head)
@@ -118,16 +119,39 @@ export class PageSnapshots {
       lastFlags = ownFlags;
       const ownId = shown ? this.#id(pfn) : 0;
       const ownMapcount = (ownFlags & P) === 0 ? -1 : shown ? pages.totalMapcount(pfn) : 0;
-      if (first >= 0 && ownFlags === flags && ownMapcount === mapcount && ownId === (id === 0 ? 0 : id + at - first))
-        continue;
-      if (first >= 0) runs.push([first, at - first, flagText(flags), id, mapcount]);
-      first = at;
-      flags = ownFlags;
-      id = ownId;
-      mapcount = ownMapcount;
+      if (first < 0 || ownFlags !== flags || ownMapcount !== mapcount || ownId !== (id === 0 ? 0 : id + at - first)) {
+        if (first >= 0) runs.push([first, at - first, flagText(flags), id, mapcount]);
+        first = at;
+        flags = ownFlags;
+        id = ownId;
+        mapcount = ownMapcount;
+      }
+      if (level > 0 && shown) at = this.#alike(at, pte, head, id - first);
     }
-    if (first >= 0) runs.push([first, view.count - first, flagText(flags), id, mapcount]);
+    if (first >= 0) runs.push([first, used - first, flagText(flags), id, mapcount]);
     return runs;
+  }
+
+  /**
+   * The last page after `at` of the same huge entry that goes into the same run: mapped as often as `at`, and numbered in step with
+   * the pages.
+   *
+   * @param offset what a page's id is above the page
+   */
+  #alike(at: number, pte: Pte, head: number, offset: number): number {
+    const { pages } = this.#kernel;
+    const { pte: entries, pfn: frames, used } = this.view;
+    const mapcount = pages.mapcount(frames[at]!);
+    let last = at;
+    for (; last + 1 < used && entries[last + 1] === pte; last++) {
+      const pfn = frames[last + 1]!;
+      if (!pages.isTailOf(pfn, head) || pages.mapcount(pfn) !== mapcount) return last;
+      const seen = this.#seen[pfn]! >= this.#snapshot - 1;
+      if ((seen ? this.#ids[pfn] : this.#nextId) !== offset + last + 1) return last;
+      if (!seen) this.#ids[pfn] = this.#nextId++;
+      this.#seen[pfn] = this.#snapshot;
+    }
+    return last;
   }
 
   #id(pfn: number): number {

@@ -19,6 +19,7 @@ export class PageView {
   readonly pfn: Int32Array;
   readonly #kernel: Kernel;
   readonly #mm: number;
+  #used = 0;
 
   constructor(kernel: Kernel, mm: number, first: number, count: number) {
     this.#kernel = kernel;
@@ -30,39 +31,50 @@ export class PageView {
     this.pfn = new Int32Array(count);
   }
 
+  /** Behind the last page that has an entry. */
+  get used(): number {
+    return this.#used;
+  }
+
   refresh(): void {
     const { tables, mms } = this.#kernel;
     const { pte, level, pfn, count, first } = this;
-    pte.fill(0);
-    pfn.fill(0);
-    level.fill(LEVEL_NONE);
-    if (!mms.isLive(this.#mm)) return;
-    const pgd = mms.pgd(this.#mm);
-    if (pgd === 0) return;
+    const before = this.#used;
+    this.#used = 0;
+    const pgd = mms.isLive(this.#mm) ? mms.pgd(this.#mm) : 0;
     const huge = tables.hugePages;
     for (let at = 0; at < count;) {
       const vpn = first + at;
       const inBlock = vpn % huge;
+      const start = at;
       const end = Math.min(count, at + huge - inBlock);
-      const pmdp = tables.find(pgd, PMD_LEVEL, vpn);
+      const pmdp = pgd === 0 ? 0 : tables.find(pgd, PMD_LEVEL, vpn);
       const pmd = pmdp === 0 ? 0 : tables.get(pmdp);
       if (pteTable(pmd)) {
         const { i32 } = tables.segment;
-        let ptep = tables.ptepIn(ptePfn(pmd), PTE_LEVEL, vpn);
+        const table = ptePfn(pmd);
         level.fill(PTE_LEVEL, at, end);
-        for (; at < end; at++, ptep++) {
+        // Pages behind the last entry of before have none in the view.
+        let ptep = tables.ptepIn(table, PTE_LEVEL, vpn);
+        const stop = tables.count(table) > 0 ? end : Math.min(end, before);
+        for (; at < stop; at++, ptep++) {
           const entry = i32[ptep]!;
-          if (entry === 0) continue;
           pte[at] = entry;
-          pfn[at] = ptePfn(entry);
+          pfn[at] = entry === 0 ? 0 : ptePfn(entry);
+          if (entry !== 0) this.#used = at + 1;
         }
       } else if (pmd !== 0) {
         const leaf = pteHugeLeaf(pmd);
         const frame = ptePfn(pmd) + inBlock;
-        for (let i = 0; at < end; at++, i++) {
-          pte[at] = pmd;
-          level[at] = PMD_LEVEL;
-          pfn[at] = leaf ? frame + i : 0;
+        pte.fill(pmd, at, end);
+        level.fill(PMD_LEVEL, at, end);
+        for (let i = 0; at < end; at++, i++) pfn[at] = leaf ? frame + i : 0;
+        this.#used = end;
+      } else {
+        level.fill(LEVEL_NONE, at, end);
+        if (start < before) {
+          pte.fill(0, at, end);
+          pfn.fill(0, at, end);
         }
       }
       at = end;
