@@ -6,8 +6,13 @@ interface Word {
   readonly column: number;
 }
 
-const WORD = /\S+/g;
+const SPACE = /\s/;
 const INTEGER = /^-?(?:0x[0-9a-f]+|[0-9]+)$/i;
+const COMMENT = 0x23;
+const TAB = 9;
+const CARRIAGE_RETURN = 13;
+const BLANK = 32;
+const LAST_ASCII = 127;
 /** Nothing in a script is larger: what a 64-bit register holds. */
 const LARGEST = 2 ** 64;
 
@@ -29,14 +34,17 @@ export class Line {
     this.number = number;
     const words: Word[] = [];
     let end = 0;
-    for (const match of source.matchAll(WORD)) {
-      if (match[0].startsWith("#")) break;
-      words.push({ text: match[0], column: match.index + 1 });
-      end = match.index + match[0].length;
+    for (let at = 0; ;) {
+      while (at < source.length && isSpace(source.charCodeAt(at))) at++;
+      if (at === source.length || source.charCodeAt(at) === COMMENT) break;
+      const start = at;
+      while (at < source.length && !isSpace(source.charCodeAt(at))) at++;
+      words.push({ text: source.slice(start, at), column: start + 1 });
+      end = at;
     }
     this.#words = words;
     this.#endColumn = end + 1;
-    this.text = source.slice(0, end).trimStart();
+    this.text = words.length === 0 ? "" : source.slice(words[0]!.column - 1, end);
   }
 
   get empty(): boolean {
@@ -136,4 +144,10 @@ export class Line {
     const value = text.startsWith("-") ? -Number(text.slice(1)) : Number(text);
     return Math.abs(value) <= LARGEST ? value : undefined;
   }
+}
+
+/** What `\s` matches; no expression is asked about the characters that scripts are made of. */
+function isSpace(code: number): boolean {
+  if (code <= LAST_ASCII) return code === BLANK || (code >= TAB && code <= CARRIAGE_RETURN);
+  return SPACE.test(String.fromCharCode(code));
 }

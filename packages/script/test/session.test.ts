@@ -322,6 +322,8 @@ describe("a host", () => {
     "map 0 8 rw- s mem\nreadr 0 8\nwrite 3\nftrunc mem 2\nreadr 0 8",
     "map 0 4 r-- p filero\nreadr 0 4\nprotect 0 4 rw-\nread 99999\nwriter 0 4\nfork",
     "closevm\nmap 0 2 rw- p anon\nwrite 0\nexit",
+    "map 0 32 rw- p anon\nwriter 0 32\npin 0 32\nadvise 0 32 pageout",
+    "map 0 2 rw- p anon\nuffd sync\nuffdreg 0 2 missing\nread 0",
     "read 0",
   ];
   const scripts = texts.map((text) => parseScripts(text, { file: "t.mm" })[0]!);

@@ -7,6 +7,8 @@ const LIVE = 2;
 const HEADER_WORDS = 4;
 /** Words before a segment's rows in a saved state. */
 const STRIDE_WORD = 1;
+/** Up to so many words a loop is faster than what it takes to call set(). */
+const FEW_WORDS = 256;
 
 /**
  * One table of fixed-size rows in a {@link Memory}.
@@ -203,11 +205,14 @@ export class Memory {
       const rows = state[at + STRIDE_WORD + USED]!;
       const from = at + STRIDE_WORD;
       segment.reserve(rows * segment.stride);
-      segment.i32.fill(0, 0, before);
-      if (stride === segment.stride) segment.i32.set(state.subarray(from, from + rows * stride));
-      else
+      if (stride === segment.stride) {
+        copyWords(state, from, rows * stride, segment.i32);
+        if (before > rows * stride) segment.i32.fill(0, rows * stride, before);
+      } else {
+        segment.i32.fill(0, 0, before);
         for (let row = 0; row < rows; row++)
           segment.i32.set(state.subarray(from + row * stride, from + (row + 1) * stride), row * segment.stride);
+      }
       at = from + rows * stride;
     }
   }
@@ -224,4 +229,10 @@ export class Memory {
     }
     return true;
   }
+}
+
+/** Copies `count` words of `from` from word `at` on to the beginning of `to`. */
+function copyWords(from: Int32Array, at: number, count: number, to: Int32Array): void {
+  if (count > FEW_WORDS) to.set(from.subarray(at, at + count));
+  else for (let i = 0; i < count; i++) to[i] = from[at + i]!;
 }

@@ -13,23 +13,29 @@ const MMRUN_MACHINE: Partial<KernelConfig> = {
   softDirty: false,
   lastFreedFirst: true,
 };
+/** A header that says nothing of the machine. */
+const RECORDING_MACHINE: Partial<KernelConfig> = {};
 
 /** A session on the model of the machine that the records come from. */
 export function mmrunSession(
   script: Script,
-  { hosts, ...context }: CaseContext,
-  machine: Partial<KernelConfig> = {},
+  context: CaseContext,
+  machine: Partial<KernelConfig> = RECORDING_MACHINE,
 ): ScriptSession {
-  const options = mmrunOptions({ ...context, config: { ...machine, ...context.config } });
-  return new ScriptSession(script, options, hosts.of(`mmrun ${JSON.stringify(machine)}`, options));
+  const dialect = machine === RECORDING_MACHINE ? "mmrun" : `mmrun ${JSON.stringify(machine)}`;
+  const host = context.hosts.of(dialect, () => mmrunOptions(context, machine));
+  return new ScriptSession(script, host.options, host.machine);
 }
 
-function mmrunOptions({ kernel, arch, config, registry, detail }: Omit<CaseContext, "hosts">): SessionOptions {
+function mmrunOptions(
+  { kernel, arch, config, registry, detail }: CaseContext,
+  machine: Partial<KernelConfig>,
+): SessionOptions {
   return {
     kernel,
     arch,
     detail,
-    config: { ...MMRUN_MACHINE, ...config },
+    config: { ...MMRUN_MACHINE, ...machine, ...config },
     ...(registry === undefined ? {} : { registry }),
   };
 }

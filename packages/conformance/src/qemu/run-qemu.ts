@@ -16,6 +16,19 @@ function qemuMachine(arch: string): Partial<KernelConfig> {
   return { thp: "madvise", shmemThp: "advise", nodes: 2, softDirty: arch.startsWith("x86") };
 }
 
+function qemuOptions({ kernel, arch, config, registry }: CaseContext): SessionOptions {
+  return {
+    kernel,
+    arch,
+    detail: true,
+    snapshots: false,
+    // QEMU's arm64 machine has none; on x86-64 the file system lay across the huge pages of the device.
+    dax: arch.startsWith("x86") ? "unaligned" : "none",
+    config: { ...qemuMachine(arch), ...config },
+    ...(registry === undefined ? {} : { registry }),
+  };
+}
+
 /** Runs one recorded case and compares operation by operation: one outcome each. */
 export function* runQemu({ name, records }: QemuCase, context: CaseContext): Generator<Outcome> {
   const run = new QemuRun(name, records, context);
@@ -49,18 +62,8 @@ class QemuRun {
     this.#arena = arenaOf(records);
     this.#ops = records.map(({ line }) => line);
     const [script] = parseScripts([`== ${name} arena ${this.#arena}`, ...this.#ops, ""].join("\n"), { file: name });
-    const { kernel, arch, config, registry, hosts } = context;
-    const options: SessionOptions = {
-      kernel,
-      arch,
-      detail: true,
-      snapshots: false,
-      // QEMU's arm64 machine has none; on x86-64 the file system lay across the huge pages of the device.
-      dax: arch.startsWith("x86") ? "unaligned" : "none",
-      config: { ...qemuMachine(arch), ...config },
-      ...(registry === undefined ? {} : { registry }),
-    };
-    this.#session = new ScriptSession(script!, options, hosts.of("qemu", options));
+    const host = context.hosts.of("qemu", () => qemuOptions(context));
+    this.#session = new ScriptSession(script!, host.options, host.machine);
     this.#interpreter = new CaptureInterpreter(this.#session);
     this.#comparison = new QemuComparison(context.counts, context.leftOut);
     this.#recorded = new RecordedPages(this.#arena);

@@ -1,8 +1,8 @@
 import { type AddressSpace, createMachine, type Machine } from "@mmu-notifier/machine";
-import { type Path, step } from "@mmu-notifier/steps";
+import { type Path, type Segment, step } from "@mmu-notifier/steps";
 import type { Script } from "../script.js";
 import { PageSnapshots } from "../snapshot/page-snapshot.js";
-import { builtInFiles } from "../built-in-files.js";
+import { builtInFiles, fileNames } from "../built-in-files.js";
 import { createBuiltInFiles } from "./backing-files.js";
 import { ProcessNotifier } from "./process-notifier.js";
 import { ScriptState } from "./script-state.js";
@@ -10,6 +10,14 @@ import type { SessionOptions } from "./session-options.js";
 
 /** Set-ups that are kept: scripts of a generator need a few dozen. */
 const SET_UPS = 64;
+
+/** What a machine is before the first op of scripts that need the same. */
+interface SetUp {
+  readonly state: ScriptState;
+  readonly memory: Int32Array;
+  /** The state's own segments; a script may have made them wider. */
+  segments: readonly Segment[];
+}
 
 /**
  * A booted machine with one process, for one script after another: each finds the machine as it was booted, with its own files
@@ -22,8 +30,8 @@ export class ScriptHost {
   readonly #listen: boolean;
   readonly #segments: number;
   readonly #booted: Int32Array;
-  /** Memories after the set-up of scripts that need the same. */
-  readonly #setUps = new Map<string, Int32Array>();
+  readonly #setUps = new Map<string, SetUp>();
+  #current: SetUp | undefined;
   readonly #snapshots = new Map<number, PageSnapshots>();
 
   /** @throws MachineError PLUGIN_UNKNOWN */
@@ -47,20 +55,26 @@ export class ScriptHost {
   /** Boots again and sets a script's files and notifier up. */
   begin(script: Script): ScriptState {
     const { memory, kernel } = this.machine;
-    memory.segments.length = this.#segments;
-    memory.restore(this.#booted);
-    const state = new ScriptState(memory, script);
-    const files = builtInFiles(state.names, script.arena, kernel.tables.hugePages);
-    const needs = JSON.stringify([state.names, script.children, files]);
-    const before = this.#setUps.get(needs);
-    if (before !== undefined) {
-      memory.restore(before);
-      return state;
+    const own = memory.segments.splice(this.#segments);
+    if (this.#current !== undefined) this.#current.segments = own;
+    const names = fileNames(script);
+    const files = builtInFiles(names, script.arena, kernel.tables.hugePages);
+    const opensUffd = script.statements.some(({ op }) => op.kind === "uffd");
+    const needs = JSON.stringify([names, script.children, opensUffd, files]);
+    let setUp = this.#setUps.get(needs);
+    if (setUp === undefined) {
+      memory.restore(this.#booted);
+      const state = new ScriptState(memory, names, script.children, opensUffd);
+      this.machine.run(this.#setUp(state, script.arena), "set-up");
+      setUp = { state, memory: memory.save(), segments: [] };
+      if (this.#setUps.size === SET_UPS) this.#setUps.clear();
+      this.#setUps.set(needs, setUp);
+    } else {
+      memory.segments.push(...setUp.segments);
+      memory.restore(setUp.memory);
     }
-    this.machine.run(this.#setUp(state, script.arena), "set-up");
-    if (this.#setUps.size === SET_UPS) this.#setUps.clear();
-    this.#setUps.set(needs, memory.save());
-    return state;
+    this.#current = setUp;
+    return setUp.state;
   }
 
   /** Snapshots of an arena, from their beginning. */

@@ -1,6 +1,4 @@
 import { type Memory, type Segment, Vectors } from "@mmu-notifier/steps";
-import { fileNames } from "../built-in-files.js";
-import type { Script } from "../script.js";
 
 const UFFD = 1;
 const NOTIFIER = 2;
@@ -21,10 +19,11 @@ export class ScriptState {
   readonly #pins: Vectors;
   readonly #pinned: number;
 
-  constructor(memory: Memory, script: Script) {
-    this.#names = fileNames(script);
-    this.#children = script.children;
-    this.opensUffd = script.statements.some(({ op }) => op.kind === "uffd");
+  /** @param names of the files that the script speaks of */
+  constructor(memory: Memory, names: readonly string[], children: number, opensUffd: boolean) {
+    this.#names = names;
+    this.#children = children;
+    this.opensUffd = opensUffd;
     const words = FIXED_WORDS + this.#children * CHILD_WORDS + this.#names.length;
     const stride = words + (words % 2);
     this.#segment = memory.segment("script", stride, 1);
