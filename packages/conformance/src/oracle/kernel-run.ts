@@ -1,4 +1,4 @@
-import { type OpRecord, type Script, VMA_FLAG_LETTERS, type VmaRecord } from "@mmu-notifier/script";
+import { type EventRecord, type OpRecord, type Script, VMA_FLAG_LETTERS, type VmaRecord } from "@mmu-notifier/script";
 import type { MmrunCase } from "../corpus.js";
 import { opResult } from "./op-result.js";
 import { PageRuns } from "./page-runs.js";
@@ -22,13 +22,16 @@ export function kernelRun(script: Script, { pid, records, exit }: RawRun): Kerne
   const pages = new PageRuns();
   let repeated = 0;
   let written = new Set<number>();
+  let notified = true;
   const made = records.map((raw, index): OpRecord => {
     const statement = script.statements[index]!;
     if (raw.r.child !== undefined && statement.op.kind === "fork") children[statement.op.child] = raw.r.child;
     const { ev: all, outside } = readEvents(raw.t, { pid, children });
     const result = opResult(statement.op, raw.r);
     const pg = pages.take(raw.p);
-    if (statement.op.kind !== "access") written = new Set();
+    if (statement.op.kind === "closevm") notified = false;
+    if (statement.op.kind === "openvm") notified = true;
+    if (statement.op.kind !== "access" && !(notified && all.every(isFault))) written = new Set();
     const ev = withoutRepeatedFaults({ ...result, ev: all, pg }, written);
     repeated += all.length - ev.length;
     return {
@@ -52,6 +55,8 @@ export function kernelRun(script: Script, { pid, records, exit }: RawRun): Kerne
     lost: records.findIndex(({ lost }) => lost === 1),
   };
 }
+
+const isFault = ([kind]: EventRecord): boolean => kind === "F" || kind === "FK";
 
 function vmaOf([start, end, rights, offset, backing, vmFlags]: RawVma): VmaRecord {
   const flags = vmFlags.split(" ").filter((flag) => VMA_FLAG_LETTERS.has(flag));

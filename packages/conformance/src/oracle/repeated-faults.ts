@@ -8,10 +8,10 @@ const WRITE = 2;
 /**
  * The events of an op without faults that only a guest sees. A hypervisor that maps a guest's huge page in small pieces may report a write to one piece after the guest
  * has made the whole entry writable in the fault on another: x86 flushes nothing then, and how many pieces are stale is not up to the guest. Such a fault changes nothing.
- * It is told by the entry, which is huge after the op, and by an earlier fault on the same entry that brought no signal: of the same op, or a write's of one of the
- * accesses before it.
+ * It is told by the entry, which is huge after the op, and by an earlier fault on the same entry that brought no signal: of the same op, or a write's before it that
+ * no notification and no flush has come after.
  *
- * @param resolved blocks whose huge entry the accesses before this op have written to; this op's are added
+ * @param resolved blocks whose huge entry was written to before this op; this op's are added
  */
 export function withoutRepeatedFaults(
   record: Pick<OpRecord, "ev" | "pg" | "sigs" | "sig">,
@@ -27,7 +27,8 @@ export function withoutRepeatedFaults(
       resolved.clear();
       return true;
     }
-    const [, page, code] = event;
+    const [, page, code, who] = event;
+    if (who !== undefined) return true;
     const block = Math.floor(page / HUGE_PAGES);
     if (code === WRITE_PROTECTED && !signalled.has(page) && touched.has(block)) return false;
     if (signalled.has(page) || !isHuge(record.pg, page)) return true;

@@ -5,6 +5,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import { isHugeZeroPmd } from "../huge/huge-zero.js";
 import { splitFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
+import { folioMapcount } from "../rmap/rmap.js";
 import { since } from "../kernel-profile.js";
 import {
   PG_ANON,
@@ -214,8 +215,10 @@ function nextFreed(k: Kernel, base: Ptep, start: number, from: number, end: numb
       else if (since(k.profile, 6, 10)) continue;
       // Up to v6.9 the walk ended here.
       else return NONE_LEFT;
-    } else if (k.pages.test(pfn, PG_SWAPCACHE) || k.pages.test(pfn, PG_DIRTY)) {
-      if (k.pages.test(pfn, PG_LOCKED) || k.pages.totalMapcount(pfn) !== 1) continue;
+    }
+    if (k.pages.test(pfn, PG_SWAPCACHE) || k.pages.test(pfn, PG_DIRTY)) {
+      // Others map it too: a folio that is mapped whole has as many mappings as pages.
+      if (k.pages.test(pfn, PG_LOCKED) || folioMapcount(k, k.pages.head(pfn)) !== k.pages.pages(pfn)) continue;
       if (k.pages.test(pfn, PG_SWAPCACHE) && !folioFreeSwap(k, pfn)) continue;
       k.pages.unmark(pfn, PG_DIRTY);
     }
