@@ -24,6 +24,13 @@ export function freeSwapCache(k: Kernel, pfn: number): void {
   if (k.pages.test(pfn, PG_SWAPCACHE) && !folioMapped(k, pfn)) folioFreeSwap(k, pfn);
 }
 
+/** free_swap_and_cache(): one user of a slot goes, and with the last the page that the swap cache keeps of it. Inside a step. */
+export function freeSwapAndCache(k: Kernel, slot: number): void {
+  const cached = k.swap.cached(slot);
+  k.swap.put(slot);
+  if (cached !== 0) freeSwapCache(k, cached);
+}
+
 /** folio_mapped(). Inside a step. */
 function folioMapped(k: Kernel, pfn: number): boolean {
   const head = k.pages.head(pfn);

@@ -1,5 +1,6 @@
 import { mightSleep, type Path, step } from "@mmu-notifier/steps";
 import { INODE_SHMEM } from "../file.js";
+import { deleteFromSwapCache } from "../folio-swap.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -82,13 +83,22 @@ export function shmemGetPage(k: Kernel, inode: number, index: number, huge = fal
   const slot = k.files.cached(inode, index);
   if (slot > 0) return slot;
   if (slot === 0 && huge && addHugePage(k, inode, index)) return k.files.cached(inode, index);
-  const pfn = slot < 0 && k.swap.cached(-slot) !== 0 ? k.swap.cached(-slot) : k.pages.alloc();
-  if (slot < 0) {
-    k.pages.setContent(pfn, k.swap.content(-slot));
-    k.pages.mark(pfn, PG_DIRTY);
-    k.swap.put(-slot);
-  }
+  const pfn = slot < 0 ? shmemSwapin(k, -slot) : k.pages.alloc();
   filemapAdd(k, inode, index, pfn);
+  return pfn;
+}
+
+/** shmem_swapin_folio(): the page of a slot, from the swap cache or read anew, with the reference of the page cache that it goes to. */
+function shmemSwapin(k: Kernel, slot: number): number {
+  const cached = k.swap.cached(slot);
+  const pfn = cached === 0 ? k.pages.alloc() : cached;
+  if (cached === 0) k.pages.setContent(pfn, k.swap.content(slot));
+  else {
+    k.pages.get(pfn);
+    deleteFromSwapCache(k, pfn);
+  }
+  k.pages.mark(pfn, PG_DIRTY);
+  k.swap.put(slot);
   return pfn;
 }
 

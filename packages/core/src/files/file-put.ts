@@ -1,5 +1,5 @@
 import { INODE_HUGETLB } from "../file.js";
-import { folioPut } from "../folio.js";
+import { folioPut, freeSwapAndCache } from "../folio.js";
 import { unreserveHugetlb } from "../hugetlb/reserve.js";
 import type { Kernel } from "../kernel.js";
 
@@ -29,7 +29,7 @@ export function dropCached(k: Kernel, inode: number, index: number, late = false
   if (entry === 0) return false;
   if (entry < 0) {
     k.files.setCached(inode, index, 0);
-    k.swap.put(-entry);
+    freeSwapAndCache(k, -entry);
     return true;
   }
   const head = k.pages.head(entry);

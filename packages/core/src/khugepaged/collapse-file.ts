@@ -1,6 +1,6 @@
 import { call, downRead, mightSleep, type Path, step, upRead } from "@mmu-notifier/steps";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
-import { folioPut } from "../folio.js";
+import { folioPut, freeSwapAndCache } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
@@ -84,7 +84,7 @@ function replace(k: Kernel, inode: number, first: number, folio: number): void {
     } else if (old < 0) {
       k.pages.setContent(folio + i, k.swap.content(-old));
       k.pages.mark(folio, PG_DIRTY);
-      k.swap.put(-old);
+      freeSwapAndCache(k, -old);
     }
     k.files.setCached(inode, first + i, folio + i);
   }

@@ -165,7 +165,16 @@ function removeMapping(k: Kernel, head: number): boolean {
     return false;
   }
   for (let i = 0; i < pages; i++) k.files.setCached(inode, k.pages.index(head) + i, swapped(k, head + i));
+  const slot = k.files.cached(inode, k.pages.index(head));
   k.pages.setMapping(head, 0);
+  if (pages === 1 && slot < 0) {
+    // The page cache's reference becomes the swap cache's, where the page stays until it has been written and is reclaimed once more.
+    k.swap.setCached(-slot, head);
+    k.pages.setPrivate(head, -slot);
+    k.pages.unmark(head, PG_DIRTY);
+    k.pages.mark(head, PG_SWAPCACHE);
+    return false;
+  }
   k.pages.put(head, pages);
   return free(k, head);
 }

@@ -41,5 +41,6 @@ function isResident(k: Kernel, mm: number, vpn: number): number {
     return swpType(pte) === SWP_SWAP && k.swap.cached(swpOffset(pte)) !== 0 ? 1 : 0;
   const file = k.vmas.file(vma);
   if (!(pteNone(pte) || isPteMarker(pte)) || file === 0) return 0;
-  return k.files.cached(k.files.inode(file), k.vmas.linearIndex(vma, vpn)) > 0 ? 1 : 0;
+  const entry = k.files.cached(k.files.inode(file), k.vmas.linearIndex(vma, vpn));
+  return entry > 0 || (entry < 0 && k.swap.cached(-entry) !== 0) ? 1 : 0;
 }

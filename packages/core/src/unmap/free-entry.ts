@@ -1,4 +1,4 @@
-import { freeSwapCache } from "../folio.js";
+import { freeSwapAndCache } from "../folio.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_ANON, PG_DIRTY } from "../page.js";
@@ -77,9 +77,7 @@ export function freeNonPresent(k: Kernel, pte: Pte): number {
   const type = swpType(pte);
   const offset = swpOffset(pte);
   if (type === SWP_SWAP) {
-    const cached = k.swap.cached(offset);
-    k.swap.put(offset);
-    if (cached !== 0) freeSwapCache(k, cached);
+    freeSwapAndCache(k, offset);
     return 0;
   }
   // A migration entry holds neither a reference nor a map count: whoever migrates has the page.
