@@ -5,6 +5,8 @@ import { UsageError } from "./errors.js";
 
 /** Times that an op which takes long is given twice the time before. */
 const MOST_TRIES = 6;
+/** Times of a step within which a machine is put together. */
+const SET_UP_STEPS = 4;
 
 /** An op that never ends, as a rule that is broken. */
 export interface Endless {
@@ -65,11 +67,11 @@ export class WatchedSession {
 
   #open(): ScriptSession {
     let session: ScriptSession | undefined;
-    if (withinTime(() => (session = new ScriptSession(this.#script, this.#options)), this.#milliseconds))
-      return session!;
+    const time = SET_UP_STEPS * this.#milliseconds;
+    if (withinTime(() => (session = new ScriptSession(this.#script, this.#options)), time)) return session!;
     const drivers = this.#script.devices.map(({ driver }) => driver).join(", ");
     throw new UsageError(
-      `attaching the devices did not end within ${this.#milliseconds} ms: code of ${drivers === "" ? "the machine" : `driver ${drivers}`} loops for ever. Repair it; --step-time gives it more time`,
+      `attaching the devices did not end within ${time} ms: code of ${drivers === "" ? "the machine" : `driver ${drivers}`} loops for ever. Repair it; --step-time gives it more time`,
       { drivers },
     );
   }

@@ -87,7 +87,7 @@ describe("mmun check of a driver that", () => {
     expect(code).toBe(1);
     expect(stdout).toContain(": HANG (");
     expect(stdout).toContain(where);
-    expect(stdout).toMatch(/did not end within 400 ms/);
+    expect(stdout).toMatch(how === "create" ? /did not end within 1600 ms/ : /did not end within 400 ms/);
     expect(stdout).toMatch(/Driver bad on v6\.4|code of bad loops for ever/);
   });
 
@@ -128,6 +128,18 @@ describe("mmun check of a driver that", () => {
   });
 });
 
+describe("mmun verdicts of a driver that", () => {
+  it("loops for ever ends, and says on which kernel and what to do", () => {
+    const argv = ["verdicts", "./bad.mjs:how=step", "--kernel", "v6.1", "--step-time", "0.4"];
+    const { code, stderr } = mmun.run(argv, { cwd: folder });
+
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /driver bad did not come to the end of its scenarios on v6\.1 within 1600 ms.*`mmun check \.\/bad\.mjs:how=step` says where/,
+    );
+  });
+});
+
 describe("mmun run of a driver that", () => {
   it.each([
     ["loops for ever in a step of a callback", "step"],
@@ -153,7 +165,7 @@ describe("mmun run of a driver that", () => {
     const { code, stderr } = run("run", "create", STRAIGHT);
 
     expect(code).toBe(2);
-    expect(stderr).toContain("attaching the devices did not end within 400 ms: code of driver bad loops for ever");
+    expect(stderr).toContain("attaching the devices did not end within 1600 ms: code of driver bad loops for ever");
   });
 
   it("polls for ever, or throws, is told so", () => {

@@ -192,7 +192,7 @@ export const patchQuestions: readonly PatchQuestion[] = [
         because: "the same driver with a filter",
       },
     ],
-    "that the enum's value is inserted mid-list and a name in kernel-doc is misspelt is a matter of headers: compiling a module against the old and loading it into the new kernel decides it",
+    "that the enum's value is inserted mid-list and a name in kernel-doc is misspelt is a matter of headers: compiling a module against the old and loading it into the new kernel decides it; an owner that nobody initialises is so for every event but MIGRATE and EXCLUSIVE, which KMSAN shows",
   ),
   question("Q13", "is an event harmless whose page is gone when it comes?", [
     { scenario: SITUATIONS.gone, because: "a driver that only invalidates" },

@@ -27,8 +27,9 @@ export interface ScriptResult {
   readonly arch?: string;
 }
 
-/** Milliseconds within which a machine is put together, its prelude included, where steps have no limit. */
-const SET_UP_TIME = 20_000;
+/** Milliseconds of a step where none are given, and the times of a step within which a machine is put together, its prelude included. */
+const STEP_TIME = 5000;
+const SET_UP_STEPS = 4;
 
 /**
  * Explores a script's threads: every interleaving, with the shortest way to everything that goes wrong.
@@ -38,7 +39,7 @@ const SET_UP_TIME = 20_000;
 export function checkScript(script: Script, options: ScriptCheck = {}): ScriptResult {
   const { explore: bounds = {}, replay: schedule, skips, ...given } = options;
   const { stepTimeout } = bounds;
-  const limit = stepTimeout ?? SET_UP_TIME;
+  const limit = SET_UP_STEPS * (stepTimeout ?? STEP_TIME);
   const build = (): ScriptModel => scriptModel(script, given);
   let built: ScriptModel | undefined;
   if (!withinTime(() => (built = build()), limit)) {

@@ -1,15 +1,31 @@
 import type { Command } from "commander";
-import { type Trial, verdictsOf, verdictTable } from "@mmu-notifier/script";
+import { type PluginRegistry, withinTime } from "@mmu-notifier/machine";
+import { type Trial, type Variant, verdictsOf, verdictTable } from "@mmu-notifier/script";
 import type { Context } from "../context.js";
-import { EXIT_FINDING, EXIT_OK } from "../errors.js";
+import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
 import { paintVerdict, verdictLegend } from "../output/paint-verdict.js";
 import { resolveDriver, shippedRegistry } from "../registry.js";
-import { parseDriver } from "../run-scripts.js";
+import { parseDriver, STEP_TIME, stepTimeOf } from "../run-scripts.js";
 
 interface Options {
   readonly kernel: readonly string[];
   readonly arch?: string;
   readonly json?: boolean;
+  readonly stepTime: string;
+}
+
+/** Times of a step within which all scenarios of a kernel are over: runs of a few hundred steps each. */
+const ALL_SCENARIOS = 4;
+
+/** @throws UsageError when code of the driver does not end */
+function trialsOn(kernel: string, variant: Variant, registry: PluginRegistry, milliseconds: number): readonly Trial[] {
+  let trials: readonly Trial[] | undefined;
+  const time = ALL_SCENARIOS * milliseconds;
+  if (withinTime(() => (trials = verdictsOf(variant, registry, [kernel])), time)) return trials!;
+  throw new UsageError(
+    `driver ${variant.driver} did not come to the end of its scenarios on ${kernel} within ${time} ms: its code loops for ever. \`mmun check ${variant.title}\` says where; --step-time gives it more time`,
+    { driver: variant.driver, kernel },
+  );
 }
 
 /** A device that cannot go on is what the command looks for. */
@@ -27,6 +43,7 @@ export function configure(command: Command, context: Context, done: (exitCode: n
       [] as readonly string[],
     )
     .option("--arch <name>", "an architecture instead of arm64; see `mmun list archs`")
+    .option("--step-time <seconds>", "how long a single step may take before it counts as endless", STEP_TIME)
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -38,7 +55,7 @@ Examples:
   mmun verdicts iommu-btm:ats --kernel v6.4 --kernel v7.3
   mmun verdicts ./my-driver.ts`,
     )
-    .action(async (written: string, { kernel, arch, json = false }: Options) => {
+    .action(async (written: string, { kernel, arch, json = false, stepTime }: Options) => {
       const registry = await shippedRegistry();
       const { driver, options } = parseDriver(written);
       const name = await resolveDriver(registry, driver, process.cwd());
@@ -49,7 +66,9 @@ Examples:
         options: words.join(" "),
         ...(arch === undefined ? {} : { arch }),
       };
-      const trials = verdictsOf(variant, registry, kernel.length === 0 ? undefined : kernel);
+      const time = stepTimeOf({ stepTime });
+      const kernels = kernel.length === 0 ? registry.list("kernel-profile").map(({ name: known }) => known) : kernel;
+      const trials = kernels.flatMap((one) => trialsOn(one, variant, registry, time));
       if (json) context.print(JSON.stringify(trials, undefined, 2));
       else {
         const table = verdictTable(trials, (text, trial) => paintVerdict(text, trial, context.colors));
