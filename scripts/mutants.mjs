@@ -1,39 +1,62 @@
 // Plants small mistakes in the drivers, the sdk and the bus, one at a time, and says what catches each. Needs the packages built.
-// usage: node scripts/mutants.mjs [WORD]   only mutants whose file or description has the word
-import { spawnSync } from "node:child_process";
+// usage: node scripts/mutants.mjs [WORD] [--write]   only mutants whose file or description has the word; --write: the table in docs/
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { ELSEWHERE, MUTANTS } from "./mutants/table.mjs";
+import { judge } from "./mutants/judges.mjs";
+import { MUTANTS } from "./mutants/table.mjs";
 
-const at = (file) => fileURLToPath(new URL(file, import.meta.url));
-/** A judge that runs this long waits for something that a mutant took away. */
-const LIMIT = 120_000;
-
-function judge(driver, arch, mutant) {
-  const { status, stdout, stderr, signal } = spawnSync(
-    process.execPath,
-    ["--no-warnings", "--import", at("mutants/register.mjs"), at("mutants/judge.mjs"), driver, arch],
-    { env: { ...process.env, MUTANT: JSON.stringify(mutant) }, encoding: "utf8", timeout: LIMIT },
-  );
-  if (signal !== null) return { by: "does not end", what: `after ${LIMIT / 1000} s` };
-  // A judge that cannot run has judged nothing: the mutant's text is not in the file, or the packages are not built.
-  if (status !== 0) return { broken: stderr.split("\n").find((line) => line.includes("Error")) ?? stderr };
-  return JSON.parse(stdout.trim().split("\n").at(-1));
+const PAGE = fileURLToPath(new URL("../docs/reference/mutants.md", import.meta.url));
+const args = process.argv.slice(2);
+const write = args.includes("--write");
+const word = args.find((arg) => !arg.startsWith("--")) ?? "";
+if (write && word !== "") {
+  console.error("--write is for the whole table: leave the word out");
+  process.exit(2);
 }
 
-const word = process.argv[2] ?? "";
 const chosen = MUTANTS.filter(({ file, says }) => `${file} ${says}`.includes(word));
-let survivors = 0;
-for (const { driver, arch = "arm64", says, ...mutant } of chosen) {
-  const { by, what, broken } = judge(driver, arch, mutant);
-  if (broken !== undefined) {
-    console.error(`${mutant.file}: ${says}: cannot be judged: ${broken}`);
-    process.exit(2);
-  }
-  const argued = ELSEWHERE[`${mutant.file}: ${says}`];
-  if (by === undefined && argued === undefined) survivors++;
-  const verdict =
-    by === undefined ? (argued === undefined ? "SURVIVES" : `not here: ${argued}`) : `${by}  ${what ?? ""}`;
-  console.log(`${driver.padEnd(10)} ${says.padEnd(52)} ${verdict}`);
+const verdicts = new Map();
+const began = Date.now();
+const left = [...chosen];
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+      const verdict = await judge(mutant);
+      const { by, what, broken } = verdict;
+      if (broken !== undefined) {
+        console.error(`${mutant.file}: ${mutant.says}: cannot be judged: ${broken}`);
+        process.exit(2);
+      }
+      verdicts.set(mutant, verdict);
+      const on = mutant.driver ?? mutant.file.split("/")[0];
+      console.log(`${on.padEnd(10)} ${mutant.says.padEnd(60)} ${by === undefined ? "SURVIVES" : `${by}  ${what}`}`);
+    }
+  }),
+);
+const survivors = chosen.filter((mutant) => verdicts.get(mutant).by === undefined);
+const seconds = Math.round((Date.now() - began) / 1000);
+console.log(`\n${chosen.length} mutants, ${survivors.length} survive; ${seconds} s on ${availableParallelism()} cores`);
+if (write) writeTable(seconds);
+process.exitCode = survivors.length > 0 ? 1 : 0;
+
+/** Puts the results between the two marks of the page. */
+function writeTable(took) {
+  const row = (mutant) => {
+    const { by = "nothing", what = "" } = verdicts.get(mutant);
+    const cells = [mutant.says, mutant.file.replace("/dist/", "/").replace(/\.js$/, ""), by, what];
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;")).join(" | ")} |`;
+  };
+  const head = `${chosen.length} mutants, ${chosen.length - survivors.length} caught, in ${took} s on ${availableParallelism()} cores.`;
+  const table = [
+    "| The mistake | In | Caught first by | What was seen |",
+    "| --- | --- | --- | --- |",
+    ...chosen.map(row),
+  ];
+  const page = readFileSync(PAGE, "utf8");
+  const [before, after] = ["<!-- results -->", "<!-- /results -->"].map((mark) => page.indexOf(mark));
+  writeFileSync(
+    PAGE,
+    `${page.slice(0, before)}<!-- results -->\n\n${head}\n\n${table.join("\n")}\n\n${page.slice(after)}`,
+  );
 }
-console.log(`\n${chosen.length} mutants, ${survivors} survive without a reason`);
-process.exitCode = survivors > 0 ? 1 : 0;

@@ -106,9 +106,11 @@ function* removeMemslot(vm: Vm, slot: number): Path {
     return vm.shadow.zap(gfn, gfn + pages);
   });
   yield* swapMemslots(vm, () => {
-    const { gfn, pages } = vm.memslots.get(slot);
+    const { gfn, pages, vpn } = vm.memslots.get(slot);
     // Faults that came in between have mapped frames of a slot that goes away.
     vm.shadow.zap(gfn, gfn + pages);
+    // kvm_gpc_check() compares the slots' generation; no notification would reach these maps any more.
+    vm.pfnCaches.invalidate(vpn, vpn + pages);
     vm.tlb.invalidateAll();
     vm.memslots.remove(slot);
     return 0;

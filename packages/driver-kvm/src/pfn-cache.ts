@@ -47,7 +47,7 @@ export class GfnToPfnCaches {
   invalidate(start: number, end: number): void {
     for (let cache = 1; cache < this.#caches.used; cache++) {
       if (!this.#caches.isLive(cache)) continue;
-      const vpn = this.#memslots.vpnOf(this.#caches.f64[(cache * STRIDE) / 2 + GFN]!);
+      const vpn = this.#vpn(cache);
       if (vpn >= start && vpn < end) this.#caches.i32[cache * STRIDE + VALID] = 0;
     }
   }
@@ -57,6 +57,11 @@ export class GfnToPfnCaches {
     return yield* call("kvm_gpc_refresh", this.#refresh(cache, faults));
   }
 
+  /** The host page behind the frame that a cache is of, or -1. */
+  #vpn(cache: number): number {
+    return this.#memslots.vpnOf(this.#caches.f64[(cache * STRIDE) / 2 + GFN]!);
+  }
+
   *#refresh(cache: number, faults: FaultServices): Path<number> {
     for (;;) {
       const seq = yield spinUntil(
@@ -64,14 +69,12 @@ export class GfnToPfnCaches {
         () => this.#counters.mnActive === 0,
         () => this.#counters.seq,
       );
-      const vpn = yield step("gpc: gfn_to_hva", () =>
-        this.#memslots.vpnOf(this.#caches.f64[(cache * STRIDE) / 2 + GFN]!),
-      );
+      const vpn = yield step("gpc: gfn_to_hva", () => this.#vpn(cache));
       if (vpn < 0) return -EFAULT;
       const found = yield* faults.getUserPages(vpn, { write: true });
       if (found < 0) return found;
       const done = yield step("gpc: mmu_notifier_retry_cache", () => {
-        if (this.#counters.mnActive !== 0 || this.#counters.seq !== seq) return 0;
+        if (this.#counters.mnActive !== 0 || this.#counters.seq !== seq || this.#vpn(cache) !== vpn) return 0;
         this.#caches.i32[cache * STRIDE + PFN] = Math.floor(found / 2);
         this.#caches.i32[cache * STRIDE + VALID] = 1;
         return 1;

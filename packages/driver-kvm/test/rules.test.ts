@@ -364,6 +364,20 @@ describe("kvm, rule by rule", () => {
     expect(binding.vm.pfnCaches.pfn(cache)).toBe(moved);
   });
 
+  it("C17: a memslot that goes away takes the pfn caches of its frames along, also those that are being refreshed", () => {
+    const { bench, binding } = setUp();
+    bench.map(3, READ_WRITE);
+    const [held, late] = [binding.addPfnCache(103), binding.addPfnCache(103)];
+    bench.run(binding.refreshPfnCache(held));
+    const refresh = bench.actor("vcpu", binding.refreshPfnCache(late)).until("gpc: mmu_notifier_retry_cache");
+
+    bench.run(binding.removeMemslot(1));
+
+    expect(binding.vm.pfnCaches.pfn(held)).toBe(0);
+    expect(refresh.finish()).toBeLessThan(0);
+    expect(binding.vm.pfnCaches.pfn(late)).toBe(0);
+  });
+
   it("C18: an event costs its zaps and at most one remote flush, and a filtered one nothing", () => {
     const { bench, device, bound, range } = setUp({ vcpus: 4 });
     for (const vpn of [1, 2, 3]) {
