@@ -33,7 +33,7 @@ export const BUS = [
     "mm, start, end, refused.event",
     "mm, start, end - 1, refused.event",
   ),
-  unwind("after a refusal the ends may not sleep", "ends.unwinding = true;", ""),
+  bus("unwind", EDGES)("after a refusal the ends may not sleep", "ends.unwinding = true;", ""),
   unwind("after a refusal nobody is told an end", "if (first !== NOBODY_LEFT) {", "if (false) {"),
   unwind("after a refusal an error in an end is lost", "refused.unclaimed ??= ends.unclaimed;", ""),
   unwind("after a refusal the SRCU lock stays held", "    yield list.unlock(entered);", ""),
@@ -54,11 +54,7 @@ export const BUS = [
     "",
   ),
   list(START_END)("refusals are not counted", "main.refusals++;", ""),
-  list(REFERENCE)(
-    "any end counts as the end of the event",
-    '& ALL_ENDS & interestBit("end", main.event)',
-    "& ALL_ENDS",
-  ),
+  list(EDGES)("any end counts as the end of the event", '& ALL_ENDS & interestBit("end", main.event)', "& ALL_ENDS"),
   // Calls
   kvm(
     "end tells nobody",
@@ -68,7 +64,7 @@ export const BUS = [
   ),
   calls(START_END)("only_end calls the hook as well", "(onlyEnd ? ONLY_END_SLOT : END_SLOT)", "END_SLOT"),
   calls(START_END)("start does not write BLOCKABLE into the range", "setBlockable(range, blockable);", ""),
-  calls(START_END)(
+  calls(EDGES)(
     "a watched blockable start does not check whether it may sleep",
     "enterStep(START, blockable, (task)",
     "enterStep(START, false, (task)",
@@ -110,14 +106,18 @@ export const BUS = [
     "undefined",
   ),
   walk(START_END)("the hook may sleep", "return ATOMIC;", "return undefined;"),
-  walk(REFERENCE)(
+  walk(EDGES)(
     "test_young asks on after work that said yes",
     '(main.phase === "test-young" && main.young !== 0)',
     "false",
   ),
   walk(REFERENCE)("a walk drops the other SRCU counter", "this.#counter = entered & 1;", "this.#counter = 0;"),
   bus("guarded-work", EDGES)("work that is a Promise is taken for a path", "checkPath(this.#path);", ""),
-  bus("guarded-work", EDGES)("work that never ends is not ended", "if (++this.#steps > MOST_STEPS) {", "if (false) {"),
+  bus("guarded-work", EDGES)(
+    "work of a hundred steps is taken to be endless",
+    "if (++this.#steps > MOST_STEPS) {",
+    "if (++this.#steps > 100) {",
+  ),
   bus("notification", REFERENCE)("who acts is remembered for the next", "this.attention = false;", ""),
   // Registration and release
   registration(REGISTRATION)("registration takes no reference to the mm", "this.#state.handle(mm).grab();", ""),
@@ -150,7 +150,6 @@ export const BUS = [
     "",
   ),
   registration(LIFETIMES)("unregister without a grace period", "yield* srcu.synchronize();", ""),
-  registration(EDGES)("unregister does not say that it may sleep", "yield UNREGISTER_MIGHT_SLEEP;", ""),
   registration(LIFETIMES)(
     "a row that a reader stands on is given away",
     "if (srcu.active || this.#delivery.calling)",
@@ -185,7 +184,11 @@ export const BUS = [
     "SUBSCRIPTIONS_WORDS + FIRST] = row;\n        this.#sumInterest(head);",
     "SUBSCRIPTIONS_WORDS + FIRST] = row;",
   ),
-  subscriptions(REFERENCE)("who leaves from the middle stays", "i32[at * SUBSCRIPTION_WORDS + NEXT] = next;", ""),
+  subscriptions(REFERENCE)(
+    "who leaves from the head takes the others along",
+    "this.heads.i32[head * SUBSCRIPTIONS_WORDS + FIRST] = next;",
+    "this.heads.i32[head * SUBSCRIPTIONS_WORDS + FIRST] = 0;",
+  ),
   subscriptions(REGISTRATION)("who left counts as on the list", "i32[row * SUBSCRIPTION_WORDS + HASHED] = 0;", ""),
   // Intervals
   tree(INTERVALS)(
@@ -207,7 +210,7 @@ export const BUS = [
   ),
   delivery(INTERVALS)("a start is not counted", "subscriptions.addActive(head, 1);", ""),
   delivery(INTERVALS)("a hit leaves the sequence even", "seq |= 1;", ""),
-  delivery(REFERENCE)("the sequence does not wrap", "(seq + 1) & this.#mask", "seq + 1"),
+  delivery(EDGES)("the sequence does not wrap", "(seq + 1) & this.#mask", "seq + 1"),
   delivery(INTERVALS)("what was deferred stays so", "this.tree.settle(head);", ""),
   delivery(INTERVALS)("a new interval has the mm's own sequence", "(seq - 1) & this.#mask", "seq & this.#mask"),
   delivery(INTERVALS)("a refused start is not undone", "yield this.invEndStep(range.mm);", ""),

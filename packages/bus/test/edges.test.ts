@@ -1,6 +1,7 @@
 import {
   downWrite,
   mutexLock,
+  mutexUnlock,
   type Path,
   Scheduler,
   spinLock,
@@ -14,6 +15,7 @@ import {
   BusError,
   EAGAIN,
   EINTR,
+  interestInEvents,
   interestInPhases,
   type MmuNotification,
   type MmuNotifierRange,
@@ -103,6 +105,87 @@ describe("calls under the page-table lock", () => {
   });
 });
 
+describe("blockable calls", () => {
+  it.each([
+    ["observed", false, true],
+    ["with intervals", true, false],
+    ["alone", false, false],
+  ] as const)("start and end may sleep, also when they need not: %s", (_, intervals, observed) => {
+    const { bus, mm, memory } = machine(V6_4);
+    const ptl = testLock(memory, "ptl", "spinlock");
+    if (intervals) interval(bus, mm);
+    if (observed) bus.calls.subscribe(() => undefined);
+
+    for (const path of [bus.invalidateRangeStart(unmap(mm.id)), bus.invalidateRangeEnd(unmap(mm.id))]) {
+      expect(() => new Scheduler().run(under(ptl, path))).toThrow(/sleep/);
+      ptl.segment.i32[ptl.at] = 0;
+    }
+  });
+});
+
+describe("after a refusal", () => {
+  it("the ends may sleep: the kernel does not mark them as non-blockable", () => {
+    const { bus, mm, memory } = machine(V6_4);
+    const lock = testLock(memory, "driver lock", "mutex");
+    const log: string[] = [];
+    bus
+      .notifications(mm.id)
+      .pipe(phases("start"))
+      .subscribe((n) => n.refuse());
+    bus
+      .notifications(mm.id)
+      .pipe(phases("end"))
+      .subscribe((n) =>
+        n.waitUntil(function* () {
+          yield mutexLock(lock);
+          yield mutexUnlock(lock);
+          yield step("slept", () => log.push("slept"));
+        }),
+      );
+
+    expect(new Scheduler().run(bus.invalidateRangeStartNonblock(unmap(mm.id)))).toBe(-EAGAIN);
+    expect(log).toEqual(["slept"]);
+  });
+
+  it("the warning about range_end is for those that have the end of this event", () => {
+    const { bus, mm } = machine(V6_4);
+    const codes: string[] = [];
+    bus.warnings.subscribe(({ code }) => codes.push(code));
+    const kind = bus.defineOps({
+      name: "acme",
+      interest: interestInPhases(["start"]) | (interestInPhases(["end"]) & interestInEvents(["MMU_NOTIFY_CLEAR"])),
+      next: (n) => n.phase === "start" && n.refuse(),
+    });
+    new Scheduler().run(bus.register(bus.allocSubscription(kind), mm.id));
+    const refuse = (event: "MMU_NOTIFY_UNMAP" | "MMU_NOTIFY_CLEAR"): unknown =>
+      new Scheduler().run(bus.invalidateRangeStartNonblock({ ...unmap(mm.id), event }));
+
+    refuse("MMU_NOTIFY_UNMAP");
+    expect(codes).toEqual([]);
+    refuse("MMU_NOTIFY_CLEAR");
+    expect(codes).toEqual(["WARN_START_FAILED_HAS_END"]);
+  });
+
+  it("test_young asks nobody after work that said yes", () => {
+    const { bus, mm } = machine(V6_4);
+    const asked: string[] = [];
+    for (const name of ["old", "new"])
+      bus
+        .notifications(mm.id)
+        .pipe(phases("test-young"))
+        .subscribe((n) => {
+          asked.push(name);
+          n.waitUntil(function* () {
+            yield step("looks", () => 0);
+            n.reportYoung();
+          });
+        });
+
+    expect(new Scheduler().run(bus.testYoung(mm.id, 0))).toBe(1);
+    expect(asked).toEqual(["new"]);
+  });
+});
+
 describe("the -EAGAIN hole, closed", () => {
   it("undoes an interval phase that there was, and none that there was not", () => {
     const { bus, mm, memory } = machine({ ...V6_4, undoIntervalsOnEagain: true });
@@ -127,6 +210,28 @@ describe("the -EAGAIN hole, closed", () => {
 });
 
 describe("intervals at the edges", () => {
+  it("a sequence of few bits comes round to where it began, odd and even as before", () => {
+    const { bus, mm } = machine(V6_4, { invalidateSeqBits: 3 });
+    const run = (path: Path<unknown>): unknown => new Scheduler().run(path);
+    const seen: number[] = [];
+    const ops = bus.defineIntervalOps({
+      name: "i",
+      *invalidate(row, _range, curSeq) {
+        seen.push(curSeq);
+        yield* bus.intervalSetSeq(row, curSeq);
+        return true;
+      },
+    });
+    run(bus.intervalInsert(bus.allocInterval(ops), mm.id, PAGE, PAGE));
+    for (let window = 0; window < 6; window++) {
+      const range = unmap(mm.id);
+      run(bus.invalidateRangeStart(range));
+      run(bus.invalidateRangeEnd(range));
+    }
+
+    expect(seen).toEqual([3, 5, 7, 1, 3, 5]);
+  });
+
   it("what waits for the end may be removed again, whichever it is", () => {
     for (let removed = 0; removed < 3; removed++) {
       const { bus, mm } = machine(V6_4);

@@ -297,6 +297,18 @@ describe("InvalidateCounters against numbers", () => {
     );
   });
 
+  it("has a sequence that comes round", () => {
+    const counters = new InvalidateCounters(hardware().context, { seqBits: 3 });
+    const seen: number[] = [];
+    for (let end = 0; end < 9; end++) {
+      counters.begin([{ start: 0, end: 1 }]);
+      counters.end();
+      seen.push(counters.seq);
+    }
+
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 0, 1]);
+  });
+
   it("retries while something is in progress whose hull nobody set", () => {
     const counters = new InvalidateCounters(hardware().context);
     counters.begin([]);
