@@ -202,7 +202,7 @@ export const DRIVERS = [
   ),
   // Dirty logging and memslots
   tested(
-    KVM_REFERENCE,
+    KVM_RULES,
     ofKvm("vm"),
     "a frame is logged each time it is written",
     "=== gfn)\n                return;",

@@ -182,9 +182,11 @@ describe("iommu-btm, rule by rule", () => {
 
     const before = device.shared.descriptors[1]!.asid;
     bench.k.mms.segment.i32[third * bench.k.mms.segment.stride + ASID_WORD] = before;
-    device.bind(third);
+    const pinned = device.bind(third);
 
     expect(device.shared.descriptors[1]!.asid).not.toBe(before);
+    // Nothing of the second address space goes by the number that is the third's now.
+    expect(pinned.binding.entries()).toEqual([]);
     expect(cached()).toBe(0);
     bench.access(fallback, 3, "read");
     expect(cached()).toBe(1);

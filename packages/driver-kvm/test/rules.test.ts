@@ -295,6 +295,20 @@ describe("kvm, rule by rule", () => {
     expect(binding.vm.memslots.get(1).flags).toBe(MEMSLOT_LOG_DIRTY);
   });
 
+  it("C13: a frame that is written, mapped anew and written again is in the log once", () => {
+    const { bench, bound, binding } = setUp();
+    bench.map(3, READ_WRITE);
+    bench.run(binding.startDirtyLog(1));
+    for (const value of [1, 2]) {
+      bench.access(bound, 3, "write", value);
+      bench.run(bench.unmap(3));
+      bench.map(3, READ_WRITE);
+    }
+
+    expect(bench.run(binding.getDirtyLog(1))).toBe(1);
+    expect(bench.run(binding.getDirtyLog(1))).toBe(0);
+  });
+
   it("C14: synchronising with a guest entry never raises the write right beyond what the host gave", () => {
     const { bench, bound, binding, spte } = setUp();
     bench.map(3, READ_ONLY);
