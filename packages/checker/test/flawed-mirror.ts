@@ -8,6 +8,7 @@ import {
   iotlb,
   PAGE_SIZE,
   type Path,
+  phases,
   type SecondaryMmuDefinition,
   spinUntil,
   step,
@@ -83,11 +84,33 @@ const offByOne = defineSecondaryMmu({
   },
 });
 
+/** A mirror, and beside it a place on the list whose start refuses what it may not sleep for: the kernel then forgets the mirror's count. */
+const refuses = defineSecondaryMmu({
+  name: "refuses",
+  sdk: 1,
+  summary: "an interval notifier and a subscription that refuses",
+  declares: { ...DECLARES, nonBlockable: "refuses" },
+  create(context) {
+    const mirror = new IntervalMirror(context);
+    return {
+      attach: () => mirror.insert(),
+      connection: context.notifications.pipe(phases("start")).subscribe((notification) => {
+        if (!notification.blockable) notification.refuse();
+      }),
+      translation: mirror,
+      fault: mirror.strategy(),
+      unbind: () => mirror.remove(),
+      entries: () => mirror.entries(),
+    };
+  },
+});
+
 const DRIVERS = {
   mirror: gpu("mirror", true),
   "mirror-without-flush": gpu("mirror-without-flush", false),
   "shadow-without-retry": shadowMmu({ retryCheck: false }),
   "off-by-one": offByOne,
+  refuses,
 } as const;
 
 /** Name of a driver with a table of its own. */

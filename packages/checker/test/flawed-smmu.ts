@@ -10,6 +10,7 @@ import {
   step,
   SvaDomain,
   tlbiNhAsid,
+  tlbiNhVa,
 } from "@mmu-notifier/sdk";
 import { checkScenario, type Scenario, type ScenarioResult, scenarios } from "../src/index.js";
 
@@ -21,6 +22,8 @@ export type Mistake =
   | "late"
   /** Commands are issued and never waited for. */
   | "no-sync"
+  /** TLBIs leave the entries of upper levels alone. */
+  | "leaf-only"
   /** A master that does not answer is taken for one that did. */
   | "ignores-timeout"
   /** A CMD_SYNC after each command, where few commands are declared. */
@@ -60,7 +63,10 @@ const driver = defineSecondaryMmu<SmmuV3, Options>({
         yield* device.queue.submit([tlbiNhAsid(asid)]);
         return;
       }
-      if (mistake !== "chatty") yield* domain.invalidateTlb(from, to);
+      if (mistake === "leaf-only") {
+        const pages = Array.from({ length: Math.min(to - from, 4) }, (_, i) => tlbiNhVa(asid, from + i, 1, true));
+        yield* device.queue.issue(pages);
+      } else if (mistake !== "chatty") yield* domain.invalidateTlb(from, to);
       else for (let page = from; page < to; page++) yield* domain.invalidateTlb(page, page + 1);
       yield* domain.invalidateAtcs(from, to);
     }

@@ -25,7 +25,7 @@ export const DEFAULT_OPTIONS: ArmSmmuOptions = {
 
 /** The driver rests on no broadcast: mainline always writes CR2.PTM = 1. */
 export function declarations(options: ArmSmmuOptions): Declarations {
-  const { ats, experimentalFilter, streams } = options;
+  const { ats, experimentalFilter, invalidateOnSpurious, streams } = options;
   return {
     pageTable: "shared-walk",
     onMissingRight: onMissingRight(options),
@@ -33,6 +33,7 @@ export function declarations(options: ArmSmmuOptions): Declarations {
     reachedByBroadcast: [],
     filters: experimentalFilter,
     ats,
+    dropsBeforeRetry: invalidateOnSpurious,
     ha: false,
     hd: false,
     granularity: ats ? "power-of-two" : "page",

@@ -69,7 +69,7 @@ export function decideUpgrade(
 
 /** What the driver rests on: broadcasts to the inner-shareable domain. */
 export function declarations(host: HostFacts, options: IommuBtmOptions): Declarations {
-  const { ats, streams } = options;
+  const { ats, invalidateOnSpurious, streams } = options;
   return {
     pageTable: "shared-walk",
     onMissingRight: onMissingRight(options),
@@ -77,6 +77,7 @@ export function declarations(host: HostFacts, options: IommuBtmOptions): Declara
     reachedByBroadcast: ["inner-shareable"],
     filters: decideUpgrade(host, options).protectionUpgrade === "filter" ? ["MMU_NOTIFY_PROTECTION_UPGRADE"] : [],
     ats,
+    dropsBeforeRetry: invalidateOnSpurious,
     ha: false,
     hd: false,
     granularity: ats ? "power-of-two" : "page",

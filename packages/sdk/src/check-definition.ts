@@ -24,6 +24,7 @@ const DECLARATIONS: Readonly<Record<string, Rule>> = {
   hd: "boolean",
   agesPages: "boolean",
   cachesReadOnly: "boolean",
+  dropsBeforeRetry: "boolean",
   maySleep: "boolean",
   nonBlockable: ["proceeds", "refuses"],
   owner: "number",

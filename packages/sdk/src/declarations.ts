@@ -23,6 +23,13 @@ export interface Declarations {
   /** Events that the driver does not act on. */
   readonly filters: readonly MmuNotifyEvent[];
   /**
+   * After a resolved fault the page is dropped from every cache on the way, before the access is tried again: an entry without the right is then
+   * never final, whoever gave the right and told nobody.
+   *
+   * @defaultValue false
+   */
+  readonly dropsBeforeRetry?: boolean;
+  /**
    * The device has an address translation cache of its own, which no broadcast reaches.
    *
    * @defaultValue false

@@ -14,8 +14,8 @@ export interface Expectation {
 }
 
 /**
- * What drivers.md §8.6 says: an entry that becomes writable reaches the device if software resolves its faults, or no cache on the way keeps
- * entries without the right, or all walk again, or the host's flush reaches all, or the host tells and the driver acts. Everything
+ * What drivers.md §8.6 says: an entry that becomes writable reaches the device if software resolves its faults, or what a fault was about is
+ * dropped before the retry, or no cache on the way keeps entries without the right, or all walk again, or the host's flush reaches all, or the host tells and the driver acts. Everything
  * else that a scenario may lead to is a mistake of somebody.
  */
 export function expectationOf(scenario: Scenario, machine: Machine, device: Device): Expectation {
@@ -27,6 +27,8 @@ export function expectationOf(scenario: Scenario, machine: Machine, device: Devi
   const host = hostFacts(machine.kernel);
   const safe = (because: string): Expectation => ({ verdict: undefined, because });
   if (declarations.resolvesFaultsInSoftware) return safe("a missing right is resolved in software");
+  if (declarations.dropsBeforeRetry === true)
+    return safe("what a fault was about is dropped before the access is tried again");
   if (declarations.cachesReadOnly === false) return safe("entries without the right are not cached");
   if (declarations.onMissingRight === "re-walk") return safe("every cache walks again when a right is missing");
   const scope = host.broadcast("upgrade");

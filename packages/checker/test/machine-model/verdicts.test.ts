@@ -28,10 +28,15 @@ describe("a mistake gets the verdict that it deserves, and the driver without it
     expect(found(run(id, "v6.12"))).toEqual([]);
   });
 
+  test("UAF T10: in X25+walk-cache: leaf-only", () => {
+    expect(found(run("X25+walk-cache", "v6.12", "leaf-only"))).toContain("UAF T10:");
+  });
+
   test.each<[string, string, MirrorDriver, MirrorDriver]>([
     ["BBM an", "X4b", "mirror-without-flush", "mirror"],
     ["CONTRACT I2:", "X7", "shadow-without-retry", "mirror"],
     ["CONTRACT V1:", "X5", "off-by-one", "mirror"],
+    ["IMBALANCE I1:", "X8", "refuses", "mirror"],
   ])("%s in %s: %s", (verdict, id, flawed, right) => {
     expect(found(runMirror(id, flawed))).toContain(verdict);
     expect(found(runMirror(id, right))).toEqual([]);

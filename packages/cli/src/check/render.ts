@@ -106,6 +106,7 @@ export function summaryOf(outcome: Outcome): object {
     arch,
     verdict: verdictsOf(outcome),
     expected: expectation?.verdict ?? "passes",
+    ...(expectation?.perhaps === true ? { perhaps: true } : {}),
     because: expectation?.because,
     states: exploration?.states,
     transitions: exploration?.transitions,
