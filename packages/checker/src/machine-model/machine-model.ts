@@ -68,7 +68,7 @@ export function machineModel({
     states,
     seen,
     rules: coherent === undefined ? rules : [coherent.rule, ...rules],
-    watchers: watched === undefined ? [] : [watched],
+    watcher: watched,
   };
   hearComplaints(machine, seen);
   const plugins = machine.registry.list("invariant");

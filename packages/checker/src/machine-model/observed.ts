@@ -30,11 +30,11 @@ export interface StepRule {
 /** Keeps account of what the tasks do, in the machine's memory. */
 export interface Watcher {
   /** Before a step of task number `task`. */
-  before?(task: number, place: Place): void;
+  before(task: number, place: Place): void;
   /** After it; `use` is what a device used in it. */
-  after?(task: number, place: Place, use: Use | undefined): void;
+  after(task: number, place: Place, use: Use | undefined): void;
   /** An operation of the task returns. In that step. */
-  returns?(task: number): void;
+  returns(task: number): void;
 }
 
 /** What all threads of a model share. */
@@ -42,7 +42,7 @@ export interface Stage {
   readonly machine: Machine;
   readonly states: ThreadStates;
   readonly rules: readonly StepRule[];
-  readonly watchers: readonly Watcher[];
+  readonly watcher: Watcher | undefined;
   readonly seen: Seen;
 }
 
@@ -75,14 +75,14 @@ function throwNew({ driverErrors }: Machine, known: number): void {
   if (thrown !== undefined) throw thrown;
 }
 
-function watched({ machine, rules, seen, watchers }: Stage, current: Step, task: string, place: Place): Step {
+function watched({ machine, rules, seen, watcher }: Stage, current: Step, task: string, place: Place): Step {
   const { label } = current;
   const run = (number: number): number => {
     const known = machine.driverErrors.length;
     seen.use = undefined;
     seen.report = undefined;
     for (const rule of rules) rule.before?.();
-    for (const watcher of watchers) watcher.before?.(number, place);
+    watcher?.before(number, place);
     const result = current.run(number);
     throwNew(machine, known);
     if (seen.report !== undefined) raise(seen.report);
@@ -90,7 +90,7 @@ function watched({ machine, rules, seen, watchers }: Stage, current: Step, task:
       if (seen.use !== undefined) raise(rule.used?.(seen.use));
       raise(rule.after?.(task, label, result));
     }
-    for (const watcher of watchers) watcher.after?.(number, place, seen.use);
+    watcher?.after(number, place, seen.use);
     return result;
   };
   return new Step(label, run, current.ready, current.effect, current.choices);

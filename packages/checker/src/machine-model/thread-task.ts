@@ -21,7 +21,7 @@ export interface MachineThread {
 
 /** The task of a thread: one iteration is one attempt at one part of an operation. */
 export function threadTask(stage: Stage, thread: MachineThread, index: number): TaskModel {
-  const { seen, states, watchers } = stage;
+  const { seen, states, watcher } = stage;
   const { name, operations, forever = false, afterOthers = false, cpu } = thread;
   const watch: Watch = (device, mm) => (vpn, leaf, write) => {
     seen.use = { by: index, device, mm, vpn, leaf, write };
@@ -47,7 +47,7 @@ export function threadTask(stage: Stage, thread: MachineThread, index: number): 
       name,
       returning(text, () => {
         states.returns(index);
-        for (const watcher of watchers) watcher.returns?.(index);
+        watcher?.returns(index);
       }),
     );
     return [at + 1, 0, 0];

@@ -36,17 +36,32 @@ export function standingOf({ declarations }: BoundDevice): Standing {
   return declarations.pageTable === "mirror" ? "mirrors" : "walks";
 }
 
+/** One binding of a device, with what its caches stand for. */
+export interface Holder {
+  /** Number of the device. */
+  readonly index: number;
+  readonly device: Device;
+  readonly bound: BoundDevice;
+  readonly standing: Standing;
+}
+
+/** Every binding of a machine; none comes or goes while it is searched. */
+export function holdersOf({ devices }: Machine): readonly Holder[] {
+  return devices.flatMap((device, index) =>
+    device.bindings.map((bound) => ({ index, device, bound, standing: standingOf(bound) })),
+  );
+}
+
 /** Every translation that anybody could use now without asking. Between steps. */
-export function cachedIn(machine: Machine): Cached[] {
+export function cachedIn(machine: Machine, holders = holdersOf(machine)): Cached[] {
   const found: Cached[] = [];
-  for (const device of machine.devices) for (const bound of device.bindings) ofBinding(device, bound, found);
+  for (const holder of holders) ofBinding(holder, found);
   ofCpus(machine, found);
   return found;
 }
 
-function ofBinding(device: Device, bound: BoundDevice, found: Cached[]): void {
+function ofBinding({ bound, device, standing }: Holder, found: Cached[]): void {
   const { mm, walker } = bound;
-  const standing = standingOf(bound);
   for (const { where, vpn, pages, pfn, read, write } of bound.binding.entries()) {
     if (!read && !write) continue;
     found.push({

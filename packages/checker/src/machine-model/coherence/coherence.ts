@@ -1,3 +1,4 @@
+import { MMF_EXITING } from "@mmu-notifier/core";
 import { leafPfn } from "@mmu-notifier/sdk";
 import type { Machine } from "@mmu-notifier/machine";
 import type { Report } from "../../engine/model.js";
@@ -5,9 +6,8 @@ import type { StepRule, Use } from "../observed.js";
 import { isQuiet } from "../quiet.js";
 import type { ThreadStates } from "../thread-states.js";
 import type { Watch } from "../watch/watch.js";
-import { MMF_EXITING } from "@mmu-notifier/core";
 import { busReports } from "./bus-state.js";
-import { type Cached, cachedIn, standingOf } from "./cached.js";
+import { type Cached, cachedIn, type Holder, holdersOf } from "./cached.js";
 import { dirtyReports } from "./dirty.js";
 import { mirrorReports } from "./mirrors.js";
 import { ownerOf } from "./owner.js";
@@ -28,6 +28,10 @@ export class Coherence {
   readonly #truth: Truth;
   readonly #page: PageName;
   readonly #watch: Watch;
+  readonly #holders: readonly Holder[];
+  readonly #mirrors: readonly Holder[];
+  /** Some address space has interval notifiers: they are inserted as devices are bound. */
+  readonly #intervals: boolean;
 
   constructor(machine: Machine, states: ThreadStates, page: PageName, watch: Watch) {
     this.#machine = machine;
@@ -35,20 +39,23 @@ export class Coherence {
     this.#truth = new Truth(machine.kernel);
     this.#page = page;
     this.#watch = watch;
+    this.#holders = holdersOf(machine);
+    this.#mirrors = this.#holders.filter(({ standing }) => standing === "mirrors");
+    this.#intervals = this.#holders.some(({ bound }) => machine.kernel.bus.intervalState(bound.mm) !== undefined);
   }
 
   /** What is wrong with the state in work. */
   reports(): readonly Report[] {
     const reports: Report[] = [];
     const quiet = isQuiet(this.#machine, this.#states);
-    for (const cached of cachedIn(this.#machine)) {
+    for (const cached of cachedIn(this.#machine, this.#holders)) {
       const report = this.#held(cached, quiet);
       if (report !== undefined) reports.push(report);
     }
     this.#tables(reports);
-    mirrorReports(this.#machine, this.#watch.windows, this.#page, reports);
+    mirrorReports(this.#mirrors, this.#watch.windows, this.#page, reports);
     if (quiet) dirtyReports(this.#machine.kernel, this.#watch.pages, this.#page, reports);
-    busReports(this.#machine, quiet, reports);
+    if (this.#intervals) busReports(this.#machine, quiet, reports);
     return reports;
   }
 
@@ -95,8 +102,8 @@ export class Coherence {
   #used(use: Use): Report | undefined {
     const { device, mm, vpn, leaf, write } = use;
     const { kernel } = this.#machine;
-    const bound = this.#machine.device(device)?.bindings.find((binding) => binding.mm === mm);
-    const standing = bound === undefined ? "walks" : standingOf(bound);
+    const holder = this.#holders.find((one) => one.bound.mm === mm && one.device.name === device);
+    const standing = holder?.standing ?? "walks";
     const page = this.#page(vpn, mm);
     const pfn = leafPfn(leaf);
     const does = `${device} ${write ? "writes" : "reads"} frame ${pfn} for ${page}`;
@@ -117,7 +124,8 @@ export class Coherence {
       return report("STALE-USE", page, `${does}${against}`, strict ? "T3" : "T2");
     }
     if (!write || !strict) return undefined;
-    if (standing === "mirrors" ? truth.writable : this.#mayWrite(bound?.walker.agent.HD ?? false)) return undefined;
+    if (standing === "mirrors" ? truth.writable : this.#mayWrite(holder?.bound.walker.agent.HD ?? false))
+      return undefined;
     return truth.writable
       ? report("LOST-DIRTY", page, `${does}${this.#against("clean", write)}`, "T4")
       : report("STALE-PERM", page, `${does}${this.#against("right", write)}`, "T3");
@@ -126,20 +134,12 @@ export class Coherence {
   /** Caches of upper levels, whose tables are frames as well. */
   #tables(reports: Report[]): void {
     const { tables } = this.#machine.kernel;
-    for (const device of this.#machine.devices) {
-      for (const { binding, mm } of device.bindings) {
-        for (const { vpn, table } of binding.tables?.() ?? []) {
-          if (tables.segment.isLive(table)) continue;
-          const page = this.#page(vpn, mm);
-          reports.push(
-            report(
-              "UAF",
-              `page table of ${page}`,
-              `${device.name}'s walk cache leads from ${page} on to page table ${table}, which is free`,
-              "T10",
-            ),
-          );
-        }
+    for (const { bound, device } of this.#holders) {
+      for (const { vpn, table } of bound.binding.tables?.() ?? []) {
+        if (tables.segment.isLive(table)) continue;
+        const page = this.#page(vpn, bound.mm);
+        const what = `${device.name}'s walk cache leads from ${page} on to page table ${table}, which is free`;
+        reports.push(report("UAF", `page table of ${page}`, what, "T10"));
       }
     }
   }

@@ -1,9 +1,9 @@
 import type { MmuNotifyEvent } from "@mmu-notifier/bus";
-import type { Device, Machine } from "@mmu-notifier/machine";
+import type { Device } from "@mmu-notifier/machine";
 import type { BoundDevice, SecondaryEntry } from "@mmu-notifier/sdk";
 import type { Report } from "../../engine/model.js";
 import type { Windows } from "../watch/windows.js";
-import { standingOf } from "./cached.js";
+import type { Holder } from "./cached.js";
 import type { PageName } from "./coherence.js";
 import { RULES } from "./rules.js";
 
@@ -15,22 +15,14 @@ const KEEPS_READING: ReadonlySet<MmuNotifyEvent> = new Set([
 ]);
 
 /** What drivers with tables of their own do between start and end, and how their tables and the caches above them agree. */
-export function mirrorReports({ devices }: Machine, windows: Windows, name: PageName, reports: Report[]): void {
-  for (const [index, device] of devices.entries()) {
-    for (const bound of device.bindings) {
-      if (standingOf(bound) !== "mirrors") continue;
-      const entries = bound.binding.entries().filter(({ read, write }) => read || write);
-      for (const entry of entries)
-        announced(
-          device,
-          windows.open(index, bound.mm, entry.vpn, entry.vpn + entry.pages),
-          bound,
-          entry,
-          name,
-          reports,
-        );
-      twoFrames(device, bound, entries, name, reports);
+export function mirrorReports(mirrors: readonly Holder[], windows: Windows, name: PageName, reports: Report[]): void {
+  for (const { bound, device, index } of mirrors) {
+    const entries = bound.binding.entries().filter(({ read, write }) => read || write);
+    for (const entry of entries) {
+      const events = windows.open(index, bound.mm, entry.vpn, entry.vpn + entry.pages);
+      if (events.length > 0) announced(device, events, bound, entry, name, reports);
     }
+    twoFrames(device, bound, entries, name, reports);
   }
 }
 

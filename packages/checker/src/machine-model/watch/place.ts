@@ -4,8 +4,6 @@ import type { Step } from "@mmu-notifier/steps";
 export interface Place {
   /** The notifier callback that it is part of: "arm-smmu dev0.invalidate_range_end"; undefined outside of one. */
   readonly callback: string | undefined;
-  /** The first step of that callback. */
-  readonly entersCallback: boolean;
   /** A callback that came to its end since the task's last step. */
   readonly left: string | undefined;
 }
@@ -16,7 +14,6 @@ export class PlaceTracker {
   readonly #functions: string[] = [];
   /** How deep the outermost callback lies; -1 outside. */
   #depth = -1;
-  #enters = false;
   #left: string | undefined;
 
   constructor(isCallback: (fn: string) => boolean) {
@@ -25,10 +22,7 @@ export class PlaceTracker {
 
   marker({ effect }: Step): void {
     if (effect?.kind === "enter") {
-      if (this.#depth < 0 && this.#isCallback(effect.fn)) {
-        this.#depth = this.#functions.length;
-        this.#enters = true;
-      }
+      if (this.#depth < 0 && this.#isCallback(effect.fn)) this.#depth = this.#functions.length;
       this.#functions.push(effect.fn);
     } else if (effect?.kind === "leave") {
       const fn = this.#functions.pop();
@@ -41,10 +35,8 @@ export class PlaceTracker {
   step(): Place {
     const place: Place = {
       callback: this.#depth < 0 ? undefined : this.#functions[this.#depth],
-      entersCallback: this.#enters,
       left: this.#left,
     };
-    this.#enters = false;
     this.#left = undefined;
     return place;
   }

@@ -18,21 +18,17 @@ export class Work {
     this.#rows = rows;
   }
 
-  before(task: number, { callback, entersCallback }: Place): void {
+  before(task: number, { callback, left }: Place): void {
+    if (left !== undefined) this.#rows.words[this.#rows.commands(task)] = 0;
     if (callback === undefined) return;
-    if (entersCallback) this.#rows.words[this.#rows.commands(task)] = 0;
     this.#issued = this.#all();
   }
 
   after(task: number, { callback }: Place): void {
-    const { words } = this.#rows;
-    const at = this.#rows.commands(task);
-    if (callback === undefined) {
-      words[at] = 0;
-      return;
-    }
-    const count = (words[at]! += this.#all() - this.#issued);
-    if (count === 0) return;
+    if (callback === undefined) return;
+    const issued = this.#all() - this.#issued;
+    if (issued === 0) return;
+    const count = (this.#rows.words[this.#rows.commands(task)]! += issued);
     const device = this.#devices.find(({ definition, name }) => callback.startsWith(`${definition.name} ${name}.`));
     for (const { declarations } of device?.bindings ?? []) {
       const { maxCommandsPerCall: most = Infinity } = declarations;
