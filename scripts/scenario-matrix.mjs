@@ -21,7 +21,7 @@ function resultsOf(driver, kernel) {
   return stdout
     .trim()
     .split("\n")
-    .map((line) => ({ ...JSON.parse(line), on: kernel }));
+    .map((line) => ({ result: JSON.parse(line), kernel }));
 }
 
 let surprises = 0;

@@ -12,17 +12,17 @@ export const KERNELS = [
 ];
 
 /** The word of the table for a result of `mmun check --json`; with the verdict that the rules ask for, where that is another. */
-export function cellOf({ skipped, verdict, expected, perhaps = false }) {
+function cellOf({ skipped, verdict, expected, perhaps = false }) {
   if (skipped !== undefined) return "–";
   return verdict === expected || (perhaps && verdict === "passes") ? verdict : `${verdict}, not ${expected}`;
 }
 
-/** One driver's table: a row a scenario that does not come through everywhere, and one row for all that do. */
+/** One driver's table of `{ kernel, result }`: a row for each scenario that does not come through everywhere, and a list of those that do. */
 export function tableOf(results, kernels = KERNELS) {
-  const ids = [...new Set(results.map(({ scenario }) => scenario))];
+  const ids = [...new Set(results.map(({ result }) => result.scenario))];
   const rows = ids.map((id) => [
     id,
-    kernels.map((kernel) => cellOf(results.find((one) => one.scenario === id && one.on === kernel))),
+    kernels.map((on) => cellOf(results.find(({ kernel, result }) => result.scenario === id && kernel === on).result)),
   ]);
   const named = (wanted) => rows.filter(([, cells]) => wanted(cells)).map(([id]) => id);
   const all = (word) => (cells) => cells.every((cell) => cell === word);

@@ -6,7 +6,7 @@ import type { BoundDevice, SecondaryEntry } from "@mmu-notifier/sdk";
  * What a cache stands in for: the CPU's page table, which only invalidations keep it true to; a copy that notifications keep true;
  * pages that are pinned.
  */
-export type Standing = "walks" | "mirrors" | "pinned";
+type Standing = "walks" | "mirrors" | "pinned";
 
 /** One translation in some cache. */
 export interface Cached {
@@ -31,7 +31,7 @@ const NAMES: Readonly<Record<SecondaryEntry["where"], string>> = {
 };
 
 /** What kind of standing the caches of a binding have. */
-export function standingOf({ declarations }: BoundDevice): Standing {
+function standingOf({ declarations }: BoundDevice): Standing {
   if (declarations.pageTable === "pinned") return "pinned";
   return declarations.pageTable === "mirror" ? "mirrors" : "walks";
 }
