@@ -31,6 +31,10 @@ const PRESENT = 1;
 const SETTLED_WRITABLE = 2;
 /** What the page holds was stored by a device, through the page table's frame. */
 const BY_DEVICE = 4;
+/** The entry let the page be written after the step before. */
+const WRITABLE = 8;
+/** What it has lost since nobody held its lock last was taken by a task that had not announced that. */
+const UNANNOUNCED = 16;
 
 /**
  * Follows a page from frame to frame: what it holds has to go with it, its entry has to be none in between, and what an entry loses has to be
@@ -58,7 +62,7 @@ export class WatchedPages {
       const { home, present, writable } = this.#truth.look(page.mm, page.vpn);
       this.#segment.i32[at + HOME] = home;
       this.#segment.i32[at + VALUE] = home === 0 ? 0 : this.#truth.contentOf(home);
-      this.#segment.i32[at + FLAGS] = (present ? PRESENT : 0) | (present && writable ? SETTLED_WRITABLE : 0);
+      this.#segment.i32[at + FLAGS] = present ? PRESENT | (writable ? SETTLED_WRITABLE | WRITABLE : 0) : 0;
       this.#segment.i32[at + SETTLED] = present ? home : 0;
     });
   }
@@ -109,12 +113,18 @@ export class WatchedPages {
     const was = i32[at + HOME]!;
     const home = truth.home;
     const frame = truth.present ? truth.pfn : 0;
-    const writable = frame !== 0 && pteWrite(truth.pte) ? SETTLED_WRITABLE : 0;
-    const differs =
-      frame !== i32[at + SETTLED] || writable !== (before & SETTLED_WRITABLE) || (home === 0 && was !== 0);
+    const writable = frame !== 0 && pteWrite(truth.pte);
+    const settledFrame = i32[at + SETTLED]!;
+    const settledWritable = (before & SETTLED_WRITABLE) !== 0;
+    const lost = settledFrame !== 0 && (frame !== settledFrame || (settledWritable && !writable));
+    const changed = frame !== ((before & PRESENT) === 0 ? 0 : was) || writable !== ((before & WRITABLE) !== 0);
+    if (!lost) i32[at + FLAGS]! &= ~UNANNOUNCED;
+    else if (changed && !this.#windows.covers(task, mm, vpn)) i32[at + FLAGS]! |= UNANNOUNCED;
+    const differs = frame !== settledFrame || writable !== settledWritable || (home === 0 && was !== 0);
     const settled = differs && !truth.changing;
-    if (settled) this.#settle(index, task, frame, writable);
-    const rights = (frame === 0 ? 0 : PRESENT) | (i32[at + FLAGS]! & SETTLED_WRITABLE);
+    if (settled) this.#settle(index, frame, writable, lost);
+    const kept = i32[at + FLAGS]! & (SETTLED_WRITABLE | UNANNOUNCED);
+    const rights = kept | (frame === 0 ? 0 : PRESENT) | (writable ? WRITABLE : 0);
     if (home === 0) {
       // Without the entry's lock nothing is in the making: what the page held is given up.
       if (settled) i32.fill(0, at + HOME, at + SETTLED);
@@ -141,16 +151,12 @@ export class WatchedPages {
   }
 
   /** Nobody holds the entry's lock: what it has lost since nobody did last, it has lost for good. */
-  #settle(index: number, task: number, frame: number, writable: number): void {
-    const { mm, vpn } = this.#pages[index]!;
+  #settle(index: number, frame: number, writable: boolean, lost: boolean): void {
     const { i32 } = this.#segment;
     const at = this.#at(index);
-    const before = i32[at + SETTLED]!;
-    const losesPage = before !== 0 && before !== frame;
-    const losesRight = before !== 0 && (i32[at + FLAGS]! & SETTLED_WRITABLE & ~writable) !== 0;
-    if ((losesPage || losesRight) && !this.#windows.covers(task, mm, vpn)) this.#unannounced(index, losesPage);
+    if (lost && (i32[at + FLAGS]! & UNANNOUNCED) !== 0) this.#unannounced(index, frame !== i32[at + SETTLED]);
     i32[at + SETTLED] = frame;
-    i32[at + FLAGS] = (i32[at + FLAGS]! & ~SETTLED_WRITABLE) | writable;
+    i32[at + FLAGS] = (i32[at + FLAGS]! & ~(SETTLED_WRITABLE | UNANNOUNCED)) | (writable ? SETTLED_WRITABLE : 0);
   }
 
   /** The page is the last that was stored to, and nobody has seen that. */
