@@ -9,6 +9,7 @@ import {
   toMermaid,
   toPerfetto,
   toTable,
+  wrap,
   upgradeProtocol,
 } from "../src/index.js";
 
@@ -186,5 +187,19 @@ describe("steps", () => {
     expect(explore({ name: "m", state, tasks: [{ name: "t", start }] }).findings[0]!.what).toMatch(
       /^step "half" of task t returned 0\.5/,
     );
+  });
+});
+
+describe("text", () => {
+  it.each([
+    [20, ["the entry of", "wp_can_reuse_anon_", "folio"]],
+    [8, ["the", "entry of", "wp_can_", "reuse_", "anon_", "folio"]],
+    [100, ["the entry of wp_can_reuse_anon_folio"]],
+  ])("of %i columns is broken at spaces, and words that are too long after a sign that joins them", (width, lines) => {
+    expect(wrap("the entry of wp_can_reuse_anon_folio", width)).toEqual(lines);
+  });
+
+  it("is broken in columns that are none as well", () => {
+    expect(wrap("abc", 0)).toEqual(["a", "b", "c"]);
   });
 });

@@ -23,7 +23,8 @@ export function processContext(): Context {
   const colored = forced || (stdout.isTTY && !noColor);
   return {
     colors: pc.createColors(colored),
-    width: stdout.isTTY ? stdout.columns : 100,
+    // A terminal that does not know its size says 0.
+    width: stdout.isTTY && stdout.columns > 0 ? stdout.columns : 100,
     interactive: stderr.isTTY && (env["CI"] ?? "") === "",
     print: (text) => void stdout.write(`${text}\n`),
     warn: (text) => void stderr.write(`${text}\n`),

@@ -112,6 +112,7 @@ describe("mmun check --patch", () => {
   });
 
   it.each([
+    [["--arch", "nope"], 'there is no architecture "nope"'],
     [["--kernel", "v6.4"], "--kernel does nothing with --patch"],
     [["--basic"], "--basic does nothing with --patch"],
     [["--driver", "kvm"], "Name the driver as the target: mmun check --patch kvm"],

@@ -88,7 +88,8 @@ function cut(word: string, width: number): number {
  *
  * @public
  */
-export function wrap(text: string, width: number): string[] {
+export function wrap(text: string, columns: number): string[] {
+  const width = Math.max(1, columns);
   const lines: string[] = [];
   let line = "";
   for (const whole of text.split(" ")) {

@@ -6,10 +6,10 @@ import { shippedRegistry } from "../registry.js";
 import { loadScripts } from "../run-scripts.js";
 import { boundsOf, type CheckFlags, chosen, formOf, replayParts, subject } from "./options.js";
 import { outcomeOf } from "./outcome.js";
-import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf, WIDTH } from "./render.js";
+import { columnsOf, exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf } from "./render.js";
 import { searchProgress } from "./search-progress.js";
 
-const NOTHING_TO_EXPORT = "mmun: nothing was found, so there is nothing to export.";
+const NOTHING_TO_EXPORT = "mmun: nothing was found that has steps to export.";
 
 /** A script by its name; everything else is a driver. */
 export function isScript(target: string): boolean {
@@ -99,7 +99,7 @@ function report(outcomes: readonly Outcome[], target: string, flags: CheckFlags,
       ? "Every search is complete."
       : `Cut off: ${cut.map(({ id, exploration }) => `${id} (${exploration!.bounds})`).join(", ")}.`;
   const model = `Model: kernel ${first?.kernel ?? "?"}, ${first?.arch ?? "?"}, one device, page tables of two levels of small tables; CPUs walk on every access. Every interleaving of steps in one order; fairness by ${flags.fair}; no reduction. ${bounds}`;
-  context.print(["", ...wrap(model, Math.min(context.width, WIDTH))].join("\n"));
+  context.print(["", ...wrap(model, columnsOf(context.width))].join("\n"));
 }
 
 /** Explores the scripts of a file; true when something was found. */

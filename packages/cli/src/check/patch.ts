@@ -2,7 +2,7 @@ import { type PatchCase, type PatchKernel, patchKernels, patchQuestions, tryPatc
 import type { Context } from "../context.js";
 import { boundsOf, type CheckFlags, formOf, named, replayParts, subject } from "./options.js";
 import { outcomeOf } from "./outcome.js";
-import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf, WIDTH } from "./render.js";
+import { exported, type Outcome, renderFinding, renderReplay, summaryOf, verdictsOf } from "./render.js";
 import { searchProgress } from "./search-progress.js";
 
 type Question = (typeof patchQuestions)[number];
@@ -17,6 +17,8 @@ const TITLES: Readonly<Record<PatchKernel, string>> = {
 };
 const WHO = 42;
 const CASE = 9;
+/** Columns of the table and what stands below its lines. */
+const WIDEST = 100;
 const COLUMN = 13;
 
 /** What became of one case on each kernel. */
@@ -31,6 +33,7 @@ interface Row {
 export async function checkPatch(target: string, flags: CheckFlags, context: Context): Promise<boolean> {
   const { registry, driver, options } = await subject(target);
   const form = formOf(flags);
+  if (flags.arch !== undefined) registry.find("architecture", flags.arch);
   const explored = boundsOf(flags);
   const trial = { registry, driver, options, ...(flags.arch === undefined ? {} : { arch: flags.arch }) };
   if (flags.replay !== undefined) {
@@ -119,7 +122,7 @@ function shortened(what: string): string {
 }
 
 function indented(text: string, by: number): readonly string[] {
-  return wrap(text, WIDTH - by).map((line) => `${"".padEnd(by)}${line}`);
+  return wrap(text, WIDEST - by).map((line) => `${"".padEnd(by)}${line}`);
 }
 
 function showFindings({ asked, answers }: Row, target: string, flags: CheckFlags, context: Context): void {

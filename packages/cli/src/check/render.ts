@@ -35,8 +35,14 @@ export interface Outcome {
 export type Form = "mermaid" | "perfetto" | "json";
 export const FORMS: readonly Form[] = ["mermaid", "perfetto", "json"];
 
-/** Columns that nothing for reading is wider than. */
-export const WIDTH = 100;
+const WIDEST = 100;
+/** Below this a column a task is no picture any more. */
+const NARROWEST = 60;
+
+/** Columns of text on a terminal of this width. */
+export function columnsOf(width: number): number {
+  return Math.max(NARROWEST, Math.min(width, WIDEST));
+}
 
 /** The verdicts of an outcome, each once; "passes" when there are none, "cut off" when the search was not complete. */
 export function verdictsOf({ exploration, findings, problems, skipped }: Outcome): string {
@@ -58,7 +64,7 @@ export function renderFinding(
 ): string {
   const { arch, driver, id, kernel } = outcome;
   const { about, rule, verdict, what } = finding;
-  const columns = Math.min(width, WIDTH);
+  const columns = columnsOf(width);
   return [
     "",
     `${id}: ${verdict} ${about}`,
@@ -80,7 +86,7 @@ export function renderReplay(
   if (counterexample === undefined) return "nothing to run";
   if (form === "json") return JSON.stringify(counterexample);
   return form === undefined
-    ? toTable(counterexample, { width: Math.min(width, WIDTH), changes: true })
+    ? toTable(counterexample, { width: columnsOf(width), changes: true })
     : drawn(counterexample, form);
 }
 
