@@ -95,7 +95,18 @@ export class Truth {
     return this.dirty || (pages.flags(pages.head(this.pfn)) & PG_DIRTY) !== 0;
   }
 
-  /** Somebody holds the lock of the table that the entry is in, or would be in: what it shows may be half done. */
+  /** Somebody holds the lock over this very entry, or over the entry that leads nowhere yet. */
+  get entryLocked(): boolean {
+    const { mms, tables } = this.#k;
+    if (!mms.isLive(this.#mm)) return false;
+    for (let level = 0; level <= tables.top; level++) {
+      const ptep = tables.find(mms.pgd(this.#mm), level, this.#vpn);
+      if (ptep !== 0) return isHeld(tables.ptl(tables.tableOf(ptep)));
+    }
+    return false;
+  }
+
+  /** Somebody holds the lock of a table on the way to the entry: what it shows may be half done. */
   get changing(): boolean {
     const { mms, tables } = this.#k;
     if (!mms.isLive(this.#mm)) return false;

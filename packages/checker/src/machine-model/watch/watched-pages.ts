@@ -117,14 +117,20 @@ export class WatchedPages {
     const settledFrame = i32[at + SETTLED]!;
     const settledWritable = (before & SETTLED_WRITABLE) !== 0;
     const lost = settledFrame !== 0 && (frame !== settledFrame || (settledWritable && !writable));
-    const changed = frame !== ((before & PRESENT) === 0 ? 0 : was) || writable !== ((before & WRITABLE) !== 0);
+    const wasWritable = (before & WRITABLE) !== 0;
+    const loses = (before & PRESENT) !== 0 && (frame !== was || (wasWritable && !writable));
     if (!lost) i32[at + FLAGS]! &= ~UNANNOUNCED;
-    else if (changed && !this.#windows.covers(task, mm, vpn)) i32[at + FLAGS]! |= UNANNOUNCED;
+    else if (loses && !this.#windows.covers(task, mm, vpn)) i32[at + FLAGS]! |= UNANNOUNCED;
     const differs = frame !== settledFrame || writable !== settledWritable || (home === 0 && was !== 0);
-    const settled = differs && !truth.changing;
+    const settled = differs && !truth.entryLocked;
     if (settled) this.#settle(index, frame, writable, lost);
     const kept = i32[at + FLAGS]! & (SETTLED_WRITABLE | UNANNOUNCED);
     const rights = kept | (frame === 0 ? 0 : PRESENT) | (writable ? WRITABLE : 0);
+    if (home < 0 && home !== was && truth.entryLocked) {
+      // A frame leaves the swap cache before its entry is set, or the other way round: under the lock of the entry.
+      i32[at + FLAGS] = (before & BY_DEVICE) | rights;
+      return;
+    }
     if (home === 0) {
       // Without the entry's lock nothing is in the making: what the page held is given up.
       if (settled) i32.fill(0, at + HOME, at + SETTLED);
