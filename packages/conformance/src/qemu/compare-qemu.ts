@@ -25,6 +25,19 @@ import {
   ZERO_PAGE,
 } from "./page-facts.js";
 import type { QemuCall, QemuFault, QemuRecord, QemuResult, QemuSetAccessFlags, QemuVma } from "./qemu-record.js";
+import {
+  callOf,
+  callsIn,
+  faultOf,
+  nameOf,
+  pteSetOf,
+  sameCall,
+  sameFault,
+  sameName,
+  samePteSet,
+  sameVma,
+  vmaOf,
+} from "./record-lists.js";
 
 /** One operation of the model in the terms of the records. */
 export interface ModelOperation extends QemuResult {
@@ -48,6 +61,11 @@ function isTimed({ op, line }: QemuRecord): boolean {
 const RANGE_CALLS = new Set(["invalidate_range_start", "invalidate_range_end", "change_pte", "release"]);
 const TLB_CALLS = new Set(["invalidate_range", "arch_invalidate_secondary_tlbs"]);
 const AGING_CALLS = new Set(["clear_flush_young", "clear_young", "test_young"]);
+const CALL_FIELDS: readonly (readonly [name: string, calls: ReadonlySet<string>])[] = [
+  ["notifier", RANGE_CALLS],
+  ["tlb-calls", TLB_CALLS],
+  ["aging", AGING_CALLS],
+];
 
 /** Ops whose positive result is the number of a descriptor, or another number that says nothing of the memory. */
 const NUMBER_IS_NO_RESULT = new Set([
@@ -105,9 +123,9 @@ export class QemuComparison {
     this.#field("result", resultOf(expected, expected.op), resultOf(got, expected.op));
     this.#field("signal", signalOf(expected), signalOf(got));
     this.#calls(expected.notifier, got.notifier);
-    this.#field("faults", expected.faults.map(faultOf), got.faults.map(faultOf));
-    this.#field("pte-set", expected.pteSet.map(pteSetOf), got.pteSet.map(pteSetOf));
-    this.#field("vmas", expected.vmas.map(vmaOf), got.vmas.map(vmaOf));
+    this.#list("faults", expected.faults, got.faults, sameFault, faultOf);
+    this.#list("pte-set", expected.pteSet, got.pteSet, samePteSet, pteSetOf);
+    this.#list("vmas", expected.vmas, got.vmas, sameVma, vmaOf);
     this.#pages(
       pages,
       expected.pages.some(({ softDirty }) => softDirty !== null),
@@ -119,15 +137,24 @@ export class QemuComparison {
     if (!this.#counts.count(name, sameJson(expected, got))) this.#diffs.push({ field: name, expected, got });
   }
 
+  /** Compares lists one by one; what they hold is only put into words for a difference. */
+  #list<T>(
+    name: string,
+    expected: readonly T[],
+    got: readonly T[],
+    same: (a: T, b: T) => boolean,
+    of: (value: T) => unknown,
+  ): void {
+    const equal = expected.length === got.length && expected.every((value, i) => same(value, got[i]!));
+    if (!this.#counts.count(name, equal))
+      this.#diffs.push({ field: name, expected: expected.map(of), got: got.map(of) });
+  }
+
   #calls(expected: readonly QemuCall[], got: readonly QemuCall[]): void {
-    this.#field("notifier", callsOf(expected, RANGE_CALLS), callsOf(got, RANGE_CALLS));
-    this.#field("tlb-calls", callsOf(expected, TLB_CALLS), callsOf(got, TLB_CALLS));
-    this.#field("aging", callsOf(expected, AGING_CALLS), callsOf(got, AGING_CALLS));
-    this.#field(
-      "order",
-      expected.map(({ fn }) => fn),
-      got.map(({ fn }) => fn),
-    );
+    for (const [name, wanted] of CALL_FIELDS) {
+      this.#list(name, callsIn(expected, wanted), callsIn(got, wanted), sameCall, callOf);
+    }
+    this.#list("order", expected, got, sameName, nameOf);
   }
 
   #pages({ expected, got }: PagesAround, softDirty: boolean): void {
@@ -244,59 +271,3 @@ function resultOf({ ret, errno }: QemuResult, op: string): unknown {
 function signalOf({ sig, sigCode, sigPage }: QemuResult): unknown {
   return { sig, sigCode: sigCode ?? null, sigPage: sigPage ?? null };
 }
-
-function callsOf(calls: readonly QemuCall[], wanted: ReadonlySet<string>): unknown {
-  return calls
-    .filter(({ fn }) => wanted.has(fn))
-    .map(({ fn, mm, start, end, whole, event, flags, onlyEnd, ret, newWrite }) => {
-      const placed = whole !== true && start !== undefined && start !== null;
-      return {
-        fn,
-        mm,
-        whole,
-        start: placed ? start : undefined,
-        end: placed ? end : undefined,
-        event,
-        flags,
-        onlyEnd,
-        ret,
-        newWrite,
-      };
-    });
-}
-
-const faultOf = ({ mm, page, flags, result }: QemuFault): unknown => ({ mm, page, flags, result });
-const pteSetOf = ({
-  fn,
-  mm,
-  page,
-  oldWrite,
-  newWrite,
-  oldMayWrite,
-  newMayWrite,
-  changed,
-}: QemuSetAccessFlags): unknown => ({
-  fn,
-  mm,
-  page,
-  oldWrite,
-  newWrite,
-  oldMayWrite,
-  newMayWrite,
-  changed,
-});
-/** A flag that the tool of the capture did not know; there was but one that it could meet. */
-const UNKNOWN_FLAG = "??";
-const UNKNOWN_FLAG_MEANS = "lf";
-
-const vmaOf = ({ start, end, prot, shared, offset, flags }: QemuVma): unknown => ({
-  start,
-  end,
-  prot,
-  shared,
-  offset,
-  flags: flags
-    .map((flag) => (flag === UNKNOWN_FLAG ? UNKNOWN_FLAG_MEANS : flag))
-    .sort()
-    .join(" "),
-});

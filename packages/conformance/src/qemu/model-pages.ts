@@ -43,6 +43,11 @@ export class ModelFacts extends PageFacts {
     super(arena);
     this.pfns = new Int32Array(arena);
   }
+
+  override clear(): void {
+    super.clear();
+    this.pfns.fill(0);
+  }
 }
 
 /** Takes snapshots of a model's arena in the terms of the records. */
@@ -52,6 +57,8 @@ export class ModelPages {
   readonly #arena: number;
   readonly #view: PageView;
   readonly #numbers = new FrameNumbers();
+  #now: ModelFacts;
+  #before: ModelFacts;
   /** x86 since v6.6 keeps the dirty state of read-only entries in a bit of its own: dirty and not writable is a shadow stack. */
   readonly #savesDirty: boolean;
 
@@ -61,10 +68,16 @@ export class ModelPages {
     this.#arena = arena;
     this.#savesDirty = k.arch.writeEncoding === "direct" && since(k.profile, 6, 6);
     this.#view = new PageView(k, mm, ARENA_PAGE, arena);
+    this.#now = new ModelFacts(arena);
+    this.#before = new ModelFacts(arena);
   }
 
+  /** The facts of the pages now. They are good until the snapshot after the next is taken. */
   take(): ModelFacts {
-    const facts = new ModelFacts(this.#arena);
+    const facts = this.#before;
+    this.#before = this.#now;
+    this.#now = facts;
+    facts.clear();
     const { mms, vmas } = this.#k;
     this.#numbers.begin();
     if (!mms.isLive(this.#mm)) return facts;

@@ -38,19 +38,34 @@ export class PageFacts implements FrameMap {
     this.frames = new Int32Array(arena);
     this.mapCounts = new Int32Array(arena).fill(NO_MAP_COUNT);
   }
+
+  /** No page shows anything. */
+  clear(): void {
+    this.bits.fill(0);
+    this.frames.fill(ZERO_FRAME);
+    this.mapCounts.fill(NO_MAP_COUNT);
+  }
 }
 
 /** Reads recorded snapshots of one script, in order. */
 export class RecordedPages {
   readonly #numbers = new FrameNumbers();
   readonly #arena: number;
+  #now: PageFacts;
+  #before: PageFacts;
 
   constructor(arena: number) {
     this.#arena = arena;
+    this.#now = new PageFacts(arena);
+    this.#before = new PageFacts(arena);
   }
 
+  /** The facts of a snapshot. They are good until the snapshot after the next is read. */
   read(runs: readonly QemuPages[]): PageFacts {
-    const facts = new PageFacts(this.#arena);
+    const facts = this.#before;
+    this.#before = this.#now;
+    this.#now = facts;
+    facts.clear();
     this.#numbers.begin();
     for (const run of runs) {
       const bits = bitsOf(run);

@@ -75,10 +75,9 @@ class QemuRun {
   step(step: number): Outcome {
     const expected = this.#records[step]!;
     const operation = this.#operate(step);
-    const where = { script: this.#name, step, ops: this.#ops.slice(0, step + 1) };
     if (operation === undefined) {
       this.#context.counts.count("result", false);
-      return { ...where, diffs: [], ...(this.#error === undefined ? {} : { error: this.#error }) };
+      return { ...this.#where(step), diffs: [], ...(this.#error === undefined ? {} : { error: this.#error }) };
     }
     const before = this.#gotBefore;
     const now = this.#model.take();
@@ -98,10 +97,14 @@ class QemuRun {
     this.#expectedBefore = expectedNow;
     if (diffs.length === 0) return undefined;
     return {
-      ...where,
+      ...this.#where(step),
       diffs,
       ...(this.#context.detail ? { happened: operation.happened, via: pathsOf(expected) } : {}),
     };
+  }
+
+  #where(step: number): { readonly script: string; readonly step: number; readonly ops: readonly string[] } {
+    return { script: this.#name, step, ops: this.#ops.slice(0, step + 1) };
   }
 
   close(): void {
