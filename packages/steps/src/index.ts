@@ -3,8 +3,8 @@ export { Memory, type Segment } from "./memory.js";
 export { Vectors } from "./vectors.js";
 
 // Steps and paths
+export { call, inline } from "./call.js";
 export {
-  call,
   choose,
   type ContextEffect,
   isMarker,

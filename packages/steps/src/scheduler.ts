@@ -136,7 +136,8 @@ export class Scheduler {
     }
   }
 
-  #inside<R>(task: RunningTask, fn: string, body: Path<R>): R {
+  #inside<R>(task: RunningTask, fn: string | undefined, body: Path<R>): R {
+    if (fn === undefined) return this.#drive(task, body);
     task.context.enter(fn);
     const out = this.#drive(task, body);
     task.context.leave();

@@ -1,5 +1,4 @@
 import type { Lock } from "./lock.js";
-import { straightRun } from "./straight-run.js";
 
 /**
  * What a step means for the context its task runs in. The context is a function of the steps a task has taken, not of
@@ -115,7 +114,8 @@ export function choose(label: string, count: number): Step {
 }
 
 const MIGHT_SLEEP_EFFECT: ContextEffect = { kind: "might-sleep" };
-const LEAVE = new Step("leave", nothing, undefined, { kind: "leave" });
+/** The marker that a task leaves the function that it is in. */
+export const LEAVE_MARKER = new Step("leave", nothing, undefined, { kind: "leave" });
 const PREEMPT_DISABLE = new Step("preempt_disable", nothing, undefined, { kind: "preempt-disable" });
 const PREEMPT_ENABLE = new Step("preempt_enable", nothing, undefined, { kind: "preempt-enable" });
 const NON_BLOCK_START = new Step("non_block_start", nothing, undefined, { kind: "non-block-start" });
@@ -123,26 +123,14 @@ const NON_BLOCK_END = new Step("non_block_end", nothing, undefined, { kind: "non
 
 const enters = new Map<string, Step>();
 
-function enter(fn: string): Step {
+/** The marker that a task enters the kernel function `fn`. */
+export function enterMarker(fn: string): Step {
   let marker = enters.get(fn);
   if (marker === undefined) {
     marker = new Step(fn, nothing, undefined, { kind: "enter", fn });
     enters.set(fn, marker);
   }
   return marker;
-}
-
-/**
- * Runs `path` as the body of the kernel function `fn`, so that errors and timelines can say how the task got there.
- * Entering and leaving are markers, not steps: nobody is scheduled in between.
- */
-export function* call<R>(fn: string, path: Path<R>): Path<R> {
-  const run = straightRun();
-  if (run !== undefined) return run.inside(fn, path);
-  yield enter(fn);
-  const result = yield* path;
-  yield LEAVE;
-  return result;
 }
 
 /** True for markers that only move a task's context and are not scheduling points. */

@@ -2,8 +2,8 @@ import type { Path, Step } from "./step.js";
 
 /** A straight run that is under way: it takes the steps of a called function at once. */
 export interface StraightRun {
-  /** Runs `path` to its end as the body of `fn`. */
-  inside<R>(fn: string, path: Path<R>): R;
+  /** Runs `path` to its end as the body of `fn`, or as part of the function that the task is in. */
+  inside<R>(fn: string | undefined, path: Path<R>): R;
 }
 
 let current: StraightRun | undefined;

@@ -1,4 +1,4 @@
-import { call, type Path, step } from "@mmu-notifier/steps";
+import { call, inline, type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { MMF_UNSTABLE } from "../mm.js";
 import { mkPte, type Pte, pteMkspecial, pteMkuffdWp, pteMkyoung, pteUffdWp } from "../pte.js";
@@ -27,7 +27,7 @@ export function doAnonymousPage(k: Kernel, vmf: VmFault): Path<number> {
 function* anonymousPage(k: Kernel, vmf: VmFault): Path<number> {
   if (vmf.has(VM_SHARED)) return VM_FAULT_SIGBUS;
   if (!(yield* pteAlloc(k, vmf))) return 0;
-  return vmf.write ? yield* writePage(k, vmf) : yield* readZeroPage(k, vmf);
+  return yield* inline(vmf.write ? writePage(k, vmf) : readZeroPage(k, vmf));
 }
 
 function* readZeroPage(k: Kernel, vmf: VmFault): Path<number> {

@@ -1,4 +1,4 @@
-import { call, downRead, downReadTrylock, type Path, step, upRead } from "@mmu-notifier/steps";
+import { call, downRead, downReadTrylock, inline, type Path, step, upRead } from "@mmu-notifier/steps";
 import { EFAULT } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import type { Thread } from "../thread.js";
@@ -61,8 +61,10 @@ export function decodeSignal(result: number): FaultSignal | undefined {
  */
 export function* userAccess(k: Kernel, t: Thread, vpn: number, access: Access, value = 0): Path<number> {
   for (;;) {
-    const result = yield* userAccessOnce(k, t, vpn, access, value);
-    if (result !== USER_ACCESS_RETRY) return result;
+    const result = yield cpuAccess(k, t.cpu, t.mm, vpn, access, value, true);
+    if (result >= 0) return result;
+    const signal = yield* call("do_user_addr_fault", userAddrFault(k, t, vpn, access, true));
+    if (signal !== 0) return signal;
   }
 }
 
@@ -100,7 +102,7 @@ export function* kernelAccess(k: Kernel, t: Thread, vpn: number, access: "read" 
 function* userAddrFault(k: Kernel, t: Thread, vpn: number, access: Access, user: boolean): Path<number> {
   let flags = FAULT_FLAG_DEFAULT | (user ? FAULT_FLAG_USER : 0) | accessFlag(access);
   if (user && k.profile.perVmaLock !== "no") {
-    const result = yield* vmaLockFault(k, t, vpn, access, flags);
+    const result = yield* inline(vmaLockFault(k, t, vpn, access, flags));
     if (result !== FALL_BACK && (result & VM_FAULT_RETRY) === 0) return result < 0 ? result : signalOf(result);
     if (result !== FALL_BACK && (result & VM_FAULT_MAJOR) !== 0) flags |= FAULT_FLAG_TRIED;
   }
@@ -142,7 +144,7 @@ function* vmaLockFault(k: Kernel, t: Thread, vpn: number, access: Access, flags:
     yield upRead(k.vmas.lock(vma));
     return error;
   }
-  const result = yield* handleMmFault(k, t.cpu, vma, vpn, flags | FAULT_FLAG_VMA_LOCK);
+  const result = yield* inline(handleMmFault(k, t.cpu, vma, vpn, flags | FAULT_FLAG_VMA_LOCK));
   if ((result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) === 0) yield upRead(k.vmas.lock(vma));
   return result;
 }

@@ -1,4 +1,4 @@
-import { call, type Path, spinLock, spinUnlock, step, type Step } from "@mmu-notifier/steps";
+import { call, inline, type Path, spinLock, spinUnlock, step, type Step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { hugetlbChangeProtection } from "../hugetlb/change-protection.js";
@@ -69,7 +69,7 @@ function* protect(
   let changed = 0;
   for (let at = start; at < end;) {
     const next = Math.min(end, at - (at % border) + border);
-    changed += yield* changeBlock(walk, at, next);
+    changed += yield* inline(changeBlock(walk, at, next));
     at = next;
   }
   if (k.profile.mprotectGathers) {
@@ -172,7 +172,7 @@ function* changePmd(walk: Walk, start: number, end: number): Path<number> {
       }
     } else if (yield* changeHugePmd(walk, start)) return k.tables.hugePages;
   }
-  return yield* changePteRange(walk, start, end);
+  return yield* inline(changePteRange(walk, start, end));
 }
 
 /** change_huge_pmd(): false when the entry is not huge any more. */

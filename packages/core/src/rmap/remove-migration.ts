@@ -54,14 +54,14 @@ export function removeMigrationPtes(
   return call("remove_migration_ptes", remove(k, cpu, src, dst, options));
 }
 
-function* remove(
+function remove(
   k: Kernel,
   cpu: number,
   src: number,
   dst: number,
   { useZeroPage = false, locking = "read" }: RemoveMigrationOptions,
 ): Path {
-  yield* rmapWalk(
+  return rmapWalk(
     k,
     src,
     function* ({ vma, mm, start, end }) {

@@ -1,4 +1,4 @@
-import { downRead, downWrite, type Lock, type Path, step, upRead, upWrite } from "@mmu-notifier/steps";
+import { downRead, downWrite, inline, type Lock, type Path, step, upRead, upWrite } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { PG_ANON, PG_KSM } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
@@ -42,7 +42,7 @@ export function* rmapWalk(
     // A merged page has no lock of its own: each of its places is visited under that VMA's anon_vma.
     const root = ksm === 0 ? 0 : yield step("rmap_item->anon_vma", () => k.anonVmas.root(k.vmas.anonVma(here)));
     if (root !== 0) yield downRead(k.anonVmas.lockOfRoot(root));
-    goesOn = yield* visit({ vma, mm, start, end });
+    goesOn = yield* inline(visit({ vma, mm, start, end }));
     if (root !== 0) yield upRead(k.anonVmas.lockOfRoot(root));
   }
   if (lock !== undefined && locking !== "held") yield locking === "read" ? upRead(lock) : upWrite(lock);

@@ -1,4 +1,4 @@
-import { type Path, step, type Step } from "@mmu-notifier/steps";
+import { type Path, step, type Step, stepAt } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { PG_HEAD, PG_TAIL } from "../page.js";
 import type { Ptep } from "../page-table.js";
@@ -136,10 +136,11 @@ export function foldFresh(k: Kernel, pte: Pte): Pte {
 }
 
 function storeRun(k: Kernel, vpn: number, ptep: Ptep, pte: Pte, pages: number): Step {
-  return step(pages === 1 ? `set_pte_at ${vpn}` : `set_ptes ${vpn}+${pages}`, () => {
+  const store = (): number => {
     storePtes(k, vpn, ptep, pte, pages);
     return 0;
-  });
+  };
+  return pages === 1 ? stepAt("set_pte_at", vpn, store) : step(`set_ptes ${vpn}+${pages}`, store);
 }
 
 /** set_ptes() where nothing was: whole aligned blocks get the contiguous hint. To be called inside a step. */

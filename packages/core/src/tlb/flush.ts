@@ -54,8 +54,8 @@ export function* flushTlbMm(
 }
 
 /** flush_tlb_page(): the leaf that translates page `vpn`, of whatever size; the hook is told one base page. */
-export function* flushTlbPage(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  yield* flush(k, cpu, mm, ofLeaf(vpn, 1, k.arch.flush.scope, true));
+export function flushTlbPage(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+  return flush(k, cpu, mm, ofLeaf(vpn, 1, k.arch.flush.scope, true));
 }
 
 /** The translation of `pages` pages from `vpn` on this CPU only; `notify` says whether secondary TLBs hear of it all the same. */
