@@ -43,12 +43,25 @@ export interface Holder {
   readonly device: Device;
   readonly bound: BoundDevice;
   readonly standing: Standing;
+  /** What findings call each of its caches. */
+  readonly names: Readonly<Record<SecondaryEntry["where"], string>>;
+}
+
+function namesOf({ name }: Device): Holder["names"] {
+  const full = (where: SecondaryEntry["where"]): string => `${name}'s ${NAMES[where]}`;
+  return {
+    iotlb: full("iotlb"),
+    atc: full("atc"),
+    spte: full("spte"),
+    "vcpu-tlb": full("vcpu-tlb"),
+    mirror: full("mirror"),
+  };
 }
 
 /** Every binding of a machine; none comes or goes while it is searched. */
 export function holdersOf({ devices }: Machine): readonly Holder[] {
   return devices.flatMap((device, index) =>
-    device.bindings.map((bound) => ({ index, device, bound, standing: standingOf(bound) })),
+    device.bindings.map((bound) => ({ index, device, bound, standing: standingOf(bound), names: namesOf(device) })),
   );
 }
 
@@ -60,12 +73,12 @@ export function cachedIn(machine: Machine, holders = holdersOf(machine)): Cached
   return found;
 }
 
-function ofBinding({ bound, device, standing }: Holder, found: Cached[]): void {
+function ofBinding({ bound, names, standing }: Holder, found: Cached[]): void {
   const { mm, walker } = bound;
   for (const { where, vpn, pages, pfn, read, write } of bound.binding.entries()) {
     if (!read && !write) continue;
     found.push({
-      holder: `${device.name}'s ${NAMES[where]}`,
+      holder: names[where],
       standing,
       mm,
       vpn,

@@ -65,37 +65,37 @@ export class Coherence {
   }
 
   /** A translation that could be used. */
-  #held({ holder, standing, mm, vpn, pages, pfn, write, HD }: Cached, quiet: boolean): Report | undefined {
+  #held(cached: Cached, quiet: boolean): Report | undefined {
+    const { standing, mm, vpn, pages, pfn, write, HD } = cached;
     const { pages: frames } = this.#machine.kernel;
+    const against = (i: number, verdict: Report["verdict"], wrong: "frame" | "right" | "clean", rule: RuleId): Report =>
+      this.#broken(cached, i, verdict, this.#against(wrong, write), rule);
+    const released = this.#released(mm);
     for (let i = 0; i < pages; i++) {
-      const broken = (verdict: Report["verdict"], how: string, rule: RuleId): Report => {
-        const page = this.#page(vpn + i, mm);
-        return report(verdict, page, `${holder} translates ${page} to frame ${pfn + i}${how}`, rule);
-      };
-      if (!frames.isLive(pfn + i)) return broken("STALE-USE", ", which is free", standing === "mirrors" ? "I5" : "T1");
+      if (!frames.isLive(pfn + i))
+        return this.#broken(cached, i, "STALE-USE", ", which is free", standing === "mirrors" ? "I5" : "T1");
       if (standing === "pinned") continue;
-      if (this.#released(mm)) return broken("MISSED-RANGE", " after release", "T7");
+      if (released) return this.#broken(cached, i, "MISSED-RANGE", " after release", "T7");
       const truth = this.#truth.look(mm, vpn + i);
       if (standing === "mirrors") {
         const wrong = pfn + i !== truth.pfn ? "frame" : write && !truth.writable ? "right" : undefined;
-        if (wrong !== undefined && !truth.changing) return broken("MISSED-RANGE", this.#against(wrong, write), "I4");
+        if (wrong !== undefined && !truth.changing) return against(i, "MISSED-RANGE", wrong, "I4");
         continue;
       }
-      if (
-        truth.present &&
-        truth.pfn !== pfn + i &&
-        !this.#flushIsDue(mm) &&
-        !(quiet ? false : this.#sameContent(pfn + i, write))
-      )
-        return broken("STALE-USE", this.#against("frame", write), "T2");
+      const other = truth.pfn !== pfn + i;
+      if (other && truth.present && !this.#flushIsDue(mm) && (quiet || !this.#sameContent(pfn + i, write)))
+        return against(i, "STALE-USE", "frame", "T2");
       if (!quiet) continue;
-      if (truth.pfn !== pfn + i) return broken("MISSED-RANGE", this.#against("frame", write), "T3");
+      if (other) return against(i, "MISSED-RANGE", "frame", "T3");
       if (!write || this.#mayWrite(HD)) continue;
-      return truth.writable
-        ? broken("MISSED-RANGE", this.#against("clean", write), "T4")
-        : broken("MISSED-RANGE", this.#against("right", write), "T3");
+      return truth.writable ? against(i, "MISSED-RANGE", "clean", "T4") : against(i, "MISSED-RANGE", "right", "T3");
     }
     return undefined;
+  }
+
+  #broken({ holder, mm, pfn, vpn }: Cached, i: number, verdict: Report["verdict"], how: string, rule: RuleId): Report {
+    const page = this.#page(vpn + i, mm);
+    return report(verdict, page, `${holder} translates ${page} to frame ${pfn + i}${how}`, rule);
   }
 
   /** A translation that is used in this very step. */
