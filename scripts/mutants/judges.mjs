@@ -22,7 +22,8 @@ async function byDriver(driver, arch, mutant) {
 
 async function byTests(tests, mutant) {
   const vitest = at("../../node_modules/vitest/vitest.mjs");
-  const options = ["--config", at("vitest.config.mjs"), "--bail", "1", "--reporter", "json"];
+  // In a thread, which ends with its process also when a mutant loops for ever.
+  const options = ["--config", at("vitest.config.mjs"), "--pool", "threads", "--bail", "1", "--reporter", "json"];
   const { stdout, stderr, ended } = await run([vitest, "run", tests, ...options], mutant);
   if (!ended) return { by: "does not end", what: `after ${LIMIT / 1000} s` };
   const from = stdout.indexOf('{"numTotalTestSuites"');

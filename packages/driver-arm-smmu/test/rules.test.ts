@@ -214,6 +214,18 @@ describe("arm-smmu, rule by rule", () => {
     cpu.finish();
   });
 
+  it("A9: shows the upper levels that its walk cache holds, and an invalidation drops them", () => {
+    const { bench, bind } = setUp("v6.12", { walkCacheEntries: 2 });
+    bench.map(3, READ_WRITE);
+    const bound = bind();
+    bench.access(bound, 3, "read");
+    expect(bound.binding.tables?.().map(({ vpn, pages }) => [vpn, pages])).toEqual([[0, 4]]);
+
+    bench.run(bench.unmap(3));
+
+    expect(bound.binding.tables?.()).toEqual([]);
+  });
+
   it("A10: is live under fault-from-tlb where the kernel notifies, and under every policy", () => {
     for (const hitPolicy of [
       "fault-from-tlb",
@@ -333,11 +345,14 @@ describe("arm-smmu, rule by rule", () => {
     const unbind = bench.actor("unbind", first.binding.unbind());
     unbind.until("asid: free");
     expect(executed).toEqual(["CFGI_CD", "SYNC", "TLBI_NH_ASID", "SYNC"]);
+    const { asid } = device.shared.descriptors[0]!;
     unbind.finish();
+    expect(bench.access(first, 3, "read").outcome).toEqual({ kind: "abort", fault: "C_BAD_CD" });
 
     const other = bench.addMm();
     bench.map(3, READ_ONLY, undefined, other);
     const second = device.bind(other);
+    expect(device.shared.descriptors[1]!.asid).toBe(asid);
     bench.access(second, 3, "read");
     notify(bench, 3, 1);
 

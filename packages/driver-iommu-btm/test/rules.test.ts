@@ -182,7 +182,12 @@ describe("iommu-btm, rule by rule", () => {
 
     const before = device.shared.descriptors[1]!.asid;
     bench.k.mms.segment.i32[third * bench.k.mms.segment.stride + ASID_WORD] = before;
+    device.costs.reset();
     const pinned = device.bind(third);
+    expect(device.costs.report()).toMatchObject({
+      syncs: 2,
+      commands: { CMD_CFGI_CD: 1, CMD_TLBI_NH_ASID: 1, CMD_SYNC: 2 },
+    });
 
     expect(device.shared.descriptors[1]!.asid).not.toBe(before);
     // Nothing of the second address space goes by the number that is the third's now.
@@ -190,6 +195,34 @@ describe("iommu-btm, rule by rule", () => {
     expect(cached()).toBe(0);
     bench.access(fallback, 3, "read");
     expect(cached()).toBe(1);
+  });
+
+  it("B7: a private descriptor with another number stays where it is", () => {
+    const bench = new Workbench();
+    const asids = machineAsids(bench.k, 2);
+    const device = createDevice(bench.k, iommuBtm, { name: "dev0", faults: () => bench.faults(), asids });
+    const [second, third] = [bench.addMm(), bench.addMm()];
+    bench.map(3, READ_ONLY, undefined, second);
+    const first = device.bind(bench.mm);
+    const fallback = device.bind(second);
+    bench.access(fallback, 3, "read");
+    bench.run(first.binding.unbind());
+    const { asid } = device.shared.descriptors[1]!;
+    bench.k.mms.segment.i32[third * bench.k.mms.segment.stride + ASID_WORD] = asid + 1;
+
+    device.bind(third);
+
+    expect(device.shared.descriptors[1]!.asid).toBe(asid);
+    expect(fallback.binding.entries()).toHaveLength(1);
+  });
+
+  it("shows the upper levels that its walk cache holds", () => {
+    const { bench, bind } = setUp("v6.12", { walkCacheEntries: 2 });
+    bench.map(3, READ_WRITE);
+    const bound = bind();
+    bench.access(bound, 3, "read");
+
+    expect(bound.binding.tables?.().map(({ vpn, pages }) => [vpn, pages])).toEqual([[0, 4]]);
   });
 
   it("B8: when nothing can be pinned a binding falls back to a private ASID, and then delivers upgrades", () => {

@@ -73,11 +73,17 @@ export function checkDefinition(candidate: unknown, origin: string): SecondaryMm
   for (const field of Object.keys(fields)) {
     if (!KNOWN.includes(field)) refuse(origin, `it has an unknown field ${field}`, suggestion(field, KNOWN));
   }
-  if (typeof fields["declares"] !== "function") checkDeclarations(fields["declares"], fields, origin);
+  if (typeof fields["declares"] !== "function") checkDeclarations(fields["declares"], origin, fields);
   return candidate as SecondaryMmuDefinition<unknown, object>;
 }
 
-function checkDeclarations(declares: unknown, fields: Fields, origin: string): void {
+/**
+ * Checks assumptions, whether a definition has them as an object or a function or a binding returned them.
+ *
+ * @param fields of the definition, to find the name that was meant
+ * @throws SdkError SDK_DEFINITION_INVALID
+ */
+export function checkDeclarations(declares: unknown, origin: string, fields: Fields = {}): void {
   if (typeof declares !== "object" || declares === null)
     refuse(
       origin,

@@ -133,4 +133,18 @@ describe("what create returns", () => {
 
     expect(() => device.bind(bench.mm)).toThrow(message);
   });
+
+  it("declarations that a function or a binding returns are held to the same rules", () => {
+    const bench = new Workbench();
+    const { pageTable: _, ...without } = GOOD.declares;
+    const bind = (more: object, fields: object) => {
+      const definition = checkDefinition({ ...GOOD, ...more, create: () => ({ ...whole, ...fields }) }, "acme");
+      createDevice(bench.k, definition, { name: "d", faults: () => bench.faults() }).bind(bench.mm);
+    };
+
+    expect(() => bind({ declares: () => GOOD.declares }, { declares: GOOD.declares })).not.toThrow();
+    expect(() => bind({ declares: () => without }, {})).toThrow("declares.pageTable is missing");
+    expect(() => bind({}, { declares: { ...GOOD.declares, ats: 1 } })).toThrow("declares.ats is 1");
+    expect(() => bind({ declares: () => undefined }, {})).toThrow("declares is missing");
+  });
 });

@@ -4,6 +4,7 @@ import kvm from "@mmu-notifier/driver-kvm";
 import { secondaryMmuSuite } from "../src/index.js";
 
 secondaryMmuSuite({ driver: armSmmu });
+secondaryMmuSuite({ driver: armSmmu, title: "arm-smmu with ATS", options: { ats: true }, interleavingKernels: [] });
 secondaryMmuSuite({ driver: iommuBtm });
 // The scenarios bring their own devices with ATS.
 secondaryMmuSuite({ driver: iommuBtm, title: "iommu-btm with ATS", options: { ats: true }, interleavingKernels: [] });

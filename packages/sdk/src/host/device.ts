@@ -2,7 +2,7 @@ import type { Kernel, Pages } from "@mmu-notifier/core";
 import type { Scheduler, Task } from "@mmu-notifier/steps";
 import type { Binding, HardwareTask } from "../binding.js";
 import { checkBinding } from "../check-binding.js";
-import { resolveOptions } from "../check-definition.js";
+import { checkDeclarations, resolveOptions } from "../check-definition.js";
 import type { BindingContext, DeviceContext } from "../context.js";
 import { Costs } from "../costs.js";
 import type { Declarations } from "../declarations.js";
@@ -141,10 +141,11 @@ export class Device<D, O extends object> {
   /**
    * Connects the device to an address space, at set-up.
    *
-   * @throws SdkError SDK_BIND_FAILED, SDK_BINDING_INVALID, SDK_ASIDS_EXHAUSTED; BusError BUS_MIXED_OPS and others
+   * @throws SdkError SDK_BIND_FAILED, SDK_BINDING_INVALID, SDK_DEFINITION_INVALID, SDK_ASIDS_EXHAUSTED; BusError BUS_MIXED_OPS and others
    */
   bind(mm: number): BoundDevice {
     const declarations = declarationsOf(this.definition, this.host, this.options);
+    checkDeclarations(declarations, this.definition.name);
     const agent = { HA: declarations.ha === true, HD: declarations.hd === true };
     const walker = new Walker(this.#k, mm, agent, this.costs, this.events);
     const watch = new CallbackWatch(this.costs, declarations, this.#breach);
@@ -160,6 +161,7 @@ export class Device<D, O extends object> {
       pages: pageServices(this.#k, mm),
     };
     const binding = checkBinding(this.definition.create(context), this.definition.name);
+    if (binding.declares !== undefined) checkDeclarations(binding.declares, this.definition.name);
     this.#attach(binding);
     const bound: BoundDevice = {
       binding,
