@@ -1,5 +1,5 @@
 import type { Path } from "@mmu-notifier/steps";
-import { step } from "@mmu-notifier/steps";
+import { spinUntil, step } from "@mmu-notifier/steps";
 import { describe, expect, it } from "vitest";
 import {
   abortOnFault,
@@ -21,10 +21,12 @@ const FAULT: DeviceFault = { code: "F_PERMISSION", vpn: 3, write: true };
 function setUp(options: Partial<PageRequestQueueOptions> = {}, answers: Readonly<Record<number, number>> = {}) {
   const bench = hardware();
   const asked: number[] = [];
+  const writes: boolean[] = [];
   const faults: FaultServices = {
-    *handleMmFault(vpn): Path<number> {
+    *handleMmFault(vpn, write): Path<number> {
       return yield step("handle_mm_fault", () => {
         asked.push(vpn);
+        writes.push(write);
         return answers[vpn] ?? IOMMU_PAGE_RESP_SUCCESS;
       });
     },
@@ -36,7 +38,7 @@ function setUp(options: Partial<PageRequestQueueOptions> = {}, answers: Readonly
   if (options.worker === "task") bench.scheduler.spawn("iopf", queue.worker.run, { again: true });
   const request = (...pages: number[]) =>
     bench.scheduler.run(queue.request(pages.map((vpn) => ({ vpn, write: true }))));
-  return { ...bench, queue, faults, asked, request };
+  return { ...bench, queue, faults, asked, writes, request };
 }
 
 describe.each(["requester", "task"] as const)("PageRequestQueue, served by a %s", (worker) => {
@@ -68,6 +70,56 @@ describe.each(["requester", "task"] as const)("PageRequestQueue, served by a %s"
 });
 
 describe("PageRequestQueue", () => {
+  it("asks for each page with the right that is wanted of it", () => {
+    const { queue, scheduler, asked, writes, seen } = setUp();
+    const pages = [true, false, true, false].map((write, at) => ({ vpn: 3 + at, write }));
+
+    expect(scheduler.run(queue.request(pages))).toBe(IOMMU_PAGE_RESP_SUCCESS);
+
+    expect([asked, writes]).toEqual([
+      [3, 4, 5, 6],
+      [true, false, true, false],
+    ]);
+    expect(seen).toEqual([{ kind: "response", response: "SUCCESS", vpn: 0, write: false }]);
+  });
+
+  it("takes a group that just fits, and works again when it is turned on again", () => {
+    const { queue, request, seen } = setUp({ depth: 2 });
+    expect(request(3, 4)).toBe(IOMMU_PAGE_RESP_SUCCESS);
+    expect(queue.overflowed).toBe(false);
+    queue.setEnabled(false);
+    expect(request(3)).toBe(IOMMU_PAGE_RESP_FAILURE);
+    expect(queue.stopped).toBe(false);
+    queue.setEnabled(true);
+    expect(request(3)).toBe(IOMMU_PAGE_RESP_SUCCESS);
+    expect(seen.filter(({ kind }) => kind === "error")).toEqual([]);
+  });
+
+  it("answers every group that is outstanding when it is discarded, and keeps none of their requests", () => {
+    const { queue, costs, scheduler, asked, memory, seen } = setUp({ worker: "task" });
+    scheduler.kill(scheduler.tasks.find(({ name }) => name === "iopf")!);
+    const before = memory.save();
+    const answers: number[] = [];
+    function* ask(first: number): Path {
+      answers.push(yield* queue.request([first, first + 1].map((vpn) => ({ vpn, write: true }))));
+    }
+    for (const first of [3, 5]) scheduler.spawn(`device ${first}`, () => ask(first));
+    function* discard(): Path {
+      yield spinUntil("both wait", () => costs.of("pageRequests") === 4);
+      yield step("discard", () => {
+        queue.discard();
+        return 0;
+      });
+      yield spinUntil("both have their answer", () => answers.length === 2);
+    }
+    scheduler.run(discard());
+
+    expect(answers).toEqual([IOMMU_PAGE_RESP_INVALID, IOMMU_PAGE_RESP_INVALID]);
+    expect(asked).toEqual([]);
+    expect(seen.map((event) => event.kind === "response" && event.response)).toEqual(["INVALID", "INVALID"]);
+    expect(memory.equals(before)).toBe(true);
+  });
+
   it("is answered Failure by the hardware while it is off", () => {
     const { request, queue } = setUp();
     queue.setEnabled(false);
@@ -128,6 +180,23 @@ describe("PageRequestQueue", () => {
 });
 
 describe("fault strategies", () => {
+  it("software asks nobody for a device that is off its process, and does what is wanted before the retry", () => {
+    const { context, faults, scheduler, asked } = setUp();
+    const through = { dead: false };
+    const order: string[] = [];
+    const strategy = softwareFault(context, faults, {
+      through,
+      *beforeRetry({ vpn }) {
+        yield step("before", () => order.push(`before ${vpn}`));
+      },
+    });
+    expect(scheduler.run(strategy.handle(FAULT))).toBe(FAULT_RETRY);
+    expect([asked, order]).toEqual([[3], ["before 3"]]);
+    through.dead = true;
+    expect(scheduler.run(strategy.handle(FAULT))).toBe(FAULT_ABORT);
+    expect([asked, order]).toEqual([[3], ["before 3"]]);
+  });
+
   it("abort asks nobody", () => {
     const { scheduler } = hardware();
 

@@ -216,7 +216,8 @@ function agesPageByPage(bench: Bench): void {
   };
   expect(young()).toEqual(now);
   expect(young(), "asked again").toEqual(now);
+  // A neighbour that is asked for as well must not hide behind another that is young.
+  cleared(machine.run(bus.clearYoung(mm, at(3), at(4))), 3, 4);
   cleared(machine.run(bus.clearFlushYoung(mm, at(1), at(2))), 1, 2);
-  cleared(machine.run(bus.clearYoung(mm, at(2), at(4))), 2, 4);
-  cleared(machine.run(bus.clearYoung(mm, at(0), at(3))), 0, 1);
+  cleared(machine.run(bus.clearYoung(mm, at(0), at(4))), 0, 4);
 }
