@@ -204,8 +204,8 @@ export const BUS = [
     "if (!this.isInTree(at)) this.insert(head, at);",
   ),
   tree(EDGES)(
-    "an interval that waits cannot be taken back from the middle",
-    "this.rows.i32[at * WORDS + NEXT_DEFERRED] = next;",
+    "an interval that was taken back counts as waiting",
+    "this.rows.i32[interval * WORDS + DEFERRED] = 0;",
     "",
   ),
   delivery(INTERVALS)("a start is not counted", "subscriptions.addActive(head, 1);", ""),

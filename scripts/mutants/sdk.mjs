@@ -4,6 +4,8 @@ import { hmm, kvm, smmu, tested } from "./entry.mjs";
 const hardware = (name) => `sdk/dist/hardware/${name}.js`;
 const software = (name) => `sdk/dist/software/${name}.js`;
 const CACHES = "packages/sdk/test/translation-caches.test.ts";
+const TARGET = "packages/sdk/test/tlb-target.test.ts";
+const FAULTS = "packages/sdk/test/faults.test.ts";
 const SHADOW = "packages/sdk/test/shadow-blocks.test.ts";
 const array = (says, find, replace) => tested(CACHES, hardware("tlb-array"), says, find, replace);
 const iotlb = (says, find, replace) => tested(CACHES, hardware("iotlb"), says, find, replace);
@@ -175,9 +177,10 @@ export const SDK = [
   ),
   iotlb("TLBI ALL counts nothing as needless", "this.#dropped(of, vpn, leaf)", "this.#dropped(asid, vpn, leaf)"),
   smmu("a walk cache is not invalidated", hardware("iotlb"), "if (!leafOnly)", "if (false)"),
-  smmu(
-    "a walk cache drops regions that begin in the range",
+  tested(
+    TARGET,
     hardware("walk-cache"),
+    "a walk cache drops regions that begin in the range",
     "first < end && first + this.#span > start",
     "first < end && first >= start",
   ),
@@ -202,6 +205,34 @@ export const SDK = [
     "refused",
   ),
   atc("an insertion is told for the page that was asked for", "ssid, vpn: first, pages", "ssid, vpn, pages"),
+  tested(
+    TARGET,
+    "sdk/dist/compose/tlb-target.js",
+    "ATC_INV reaches every substream of a stream",
+    "atc.sid === id && atc.ssid === arg",
+    "atc.sid === id",
+  ),
+  tested(
+    TARGET,
+    "sdk/dist/compose/tlb-target.js",
+    "a barrier does not wait for the devices' caches",
+    "&& atcs.every((atc) => atc.drained)",
+    "",
+  ),
+  tested(
+    FAULTS,
+    hardware("page-request-queue"),
+    "a page is asked for without the right to write",
+    "write ? 1 : 0",
+    "0",
+  ),
+  tested(
+    FAULTS,
+    hardware("page-request-queue"),
+    "only the first group is answered when all are discarded",
+    "this.#answer(group, IOMMU_PAGE_RESP_INVALID);",
+    "return this.#answer(group, IOMMU_PAGE_RESP_INVALID);",
+  ),
   // What tracks accesses
   tested(
     CACHES,
