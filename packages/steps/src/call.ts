@@ -101,3 +101,9 @@ export function call<R>(fn: string, path: Path<R>): Path<R> {
 export function inline<R>(path: Path<R>): Path<R> {
   return new CalledPath(undefined, path) as Path<R>;
 }
+
+function* none(): Path {}
+
+/** A path of no steps. There is but one, which everybody may call: it has ended before it begins. */
+export const NO_STEPS: Path = none();
+NO_STEPS.next(0);

@@ -3,7 +3,7 @@ export { Memory, type Segment } from "./memory.js";
 export { Vectors } from "./vectors.js";
 
 // Steps and paths
-export { call, inline } from "./call.js";
+export { call, inline, NO_STEPS } from "./call.js";
 export {
   choose,
   type ContextEffect,

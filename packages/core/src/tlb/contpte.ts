@@ -1,4 +1,4 @@
-import { type Path, step, type Step, stepAt } from "@mmu-notifier/steps";
+import { NO_STEPS, type Path, step, type Step, stepAt } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { PG_HEAD, PG_TAIL } from "../page.js";
 import type { Ptep } from "../page-table.js";
@@ -76,8 +76,11 @@ function* contpteConvert(k: Kernel, cpu: number, mm: number, vpn: number, ptep: 
 }
 
 /** contpte_try_unfold(): makes a folded block single entries again before one of them changes. Does nothing to others. */
-export function* contpteTryUnfold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path {
-  if (!hasContpte(k)) return;
+export function contpteTryUnfold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path {
+  return hasContpte(k) ? tryUnfold(k, cpu, mm, vpn, ptep) : NO_STEPS;
+}
+
+function* tryUnfold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path {
   const first = yield step("contpte_try_unfold", () => {
     const pte = k.tables.get(ptep);
     return pteValidCont(pte) ? firstOf(vpn, pte) & ~PTE_CONT : 0;
@@ -86,7 +89,7 @@ export function* contpteTryUnfold(k: Kernel, cpu: number, mm: number, vpn: numbe
 }
 
 /** contpte_try_unfold_partial(): unfolds the blocks that [vpn, vpn + pages) covers only in part. */
-export function* contpteTryUnfoldPartial(
+export function contpteTryUnfoldPartial(
   k: Kernel,
   cpu: number,
   mm: number,
@@ -94,7 +97,10 @@ export function* contpteTryUnfoldPartial(
   ptep: Ptep,
   pages: number,
 ): Path {
-  if (!hasContpte(k)) return;
+  return hasContpte(k) ? tryUnfoldPartial(k, cpu, mm, vpn, ptep, pages) : NO_STEPS;
+}
+
+function* tryUnfoldPartial(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep, pages: number): Path {
   if (vpn % CONT_PTES !== 0 || pages < CONT_PTES) yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
   const last = vpn + pages - 1;
   const lastBlock = last - (last % CONT_PTES);
@@ -105,8 +111,11 @@ export function* contpteTryUnfoldPartial(
  * contpte_try_fold(): folds the block if the entry just stored was its last and all 16 map one folio in order with the same
  * rights. The entries may differ in being young or dirty.
  */
-export function* contpteTryFold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path {
-  if (!hasContpte(k) || vpn % CONT_PTES !== CONT_PTES - 1) return;
+export function contpteTryFold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path {
+  return hasContpte(k) && vpn % CONT_PTES === CONT_PTES - 1 ? tryFold(k, cpu, mm, vpn, ptep) : NO_STEPS;
+}
+
+function* tryFold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path {
   const first = yield step("contpte_try_fold", () => {
     const pte = k.tables.get(ptep);
     if (!foldable(k, pte) || ptePfn(pte) % CONT_PTES !== CONT_PTES - 1) return 0;

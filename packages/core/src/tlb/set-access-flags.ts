@@ -1,4 +1,4 @@
-import { type Path, step } from "@mmu-notifier/steps";
+import { NO_STEPS, type Path, step } from "@mmu-notifier/steps";
 import type { Kernel } from "../kernel.js";
 import { type Ptep, PTE_LEVEL } from "../page-table.js";
 import {
@@ -172,20 +172,22 @@ function functionNames(k: Kernel, level: number, { hugetlb = false }: SetAccessF
  * update_mmu_cache(): what an architecture does after the entry of `vpn` got usable. Called under the PTL; one that preloads reads the
  * entry and then puts it into the CPU's TLB, and nothing but that lock keeps the two together.
  */
-export function* updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+export function updateMmuCache(k: Kernel, cpu: number, mm: number, vpn: number): Path {
   const { updateMmuCache: does } = k.arch.setAccessFlags;
-  if (does === "local-flush") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
-  else if (does === "preload" && k.tlbs.entries > 0) {
-    const pte = yield step("update_mmu_cache: read", () => {
-      const ptep = k.tables.leaf(k.mms.pgd(mm), vpn);
-      return ptep === 0 ? 0 : k.tables.get(ptep);
-    });
-    if ((pte & PTE_VALID) === 0) return;
-    yield step("update_mmu_cache: preload", () => {
-      k.tlbs.insert(cpu, k.mms.asid(mm), vpn, pte, pteHugeLeaf(pte) ? k.tables.hugePages : 1);
-      return 0;
-    });
-  }
+  if (does === "local-flush") return flushTlbLocal(k, cpu, mm, vpn, 1, false);
+  return does === "preload" && k.tlbs.entries > 0 ? preload(k, cpu, mm, vpn) : NO_STEPS;
+}
+
+function* preload(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+  const pte = yield step("update_mmu_cache: read", () => {
+    const ptep = k.tables.leaf(k.mms.pgd(mm), vpn);
+    return ptep === 0 ? 0 : k.tables.get(ptep);
+  });
+  if ((pte & PTE_VALID) === 0) return;
+  yield step("update_mmu_cache: preload", () => {
+    k.tlbs.insert(cpu, k.mms.asid(mm), vpn, pte, pteHugeLeaf(pte) ? k.tables.hugePages : 1);
+    return 0;
+  });
 }
 
 /**

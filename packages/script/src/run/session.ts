@@ -11,7 +11,7 @@ import { type Environment } from "./exec/environment.js";
 import { opPath } from "./exec/op-path.js";
 import type { ProcessNotifier } from "./process-notifier.js";
 import { type Cast, Recorder } from "./recorder.js";
-import type { OpRecord, Who } from "./record.js";
+import type { OpRecord, OpResult, Who } from "./record.js";
 import type { Outcome } from "./results.js";
 import { ScriptHost } from "./script-host.js";
 import type { ScriptState } from "./script-state.js";
@@ -125,17 +125,16 @@ export class ScriptSession implements Cast {
     const { op } = statement;
     this.#actor =
       "child" in op && op.kind !== "fork" && op.child >= 0 ? `c${op.child}` : isDaemon(op.kind) ? "k" : undefined;
-    const { cleanup, ...result } = this.#execute(statement);
+    const outcome = this.#execute(statement);
+    const { cleanup } = outcome;
+    const result: OpResult = cleanup === undefined ? outcome : withoutCleanup(outcome);
     const { ev, happened, signal } = this.#recorder.take();
-    const record: OpRecord = {
-      i: statement.index,
-      op: statement.text,
-      ...result,
-      ...signal,
-      ev,
-      ...(this.#options.snapshots === false ? { vma: [], pg: [] } : this.snapshot()),
-      ...(happened === undefined ? {} : { happened }),
-    };
+    const { vma, pg } = this.#options.snapshots === false ? { vma: [], pg: [] } : this.snapshot();
+    const { index: i, text } = statement;
+    const record: OpRecord =
+      happened === undefined
+        ? { i, op: text, ...result, ...signal, ev, vma, pg }
+        : { i, op: text, ...result, ...signal, ev, vma, pg, happened };
     if (cleanup !== undefined) {
       this.machine.run(
         sysMunmap(this.machine.kernel, this.process.thread, cleanup.address, cleanup.length),
@@ -224,6 +223,10 @@ function machineOf(script: Script, options: SessionOptions): SessionOptions {
   const kernel = options.kernel ?? script.kernel;
   const arch = options.arch ?? script.arch;
   return { ...options, ...(kernel === undefined ? {} : { kernel }), ...(arch === undefined ? {} : { arch }) };
+}
+
+function withoutCleanup({ cleanup: _, ...result }: Outcome): OpResult {
+  return result;
 }
 
 function isDaemon(kind: Statement["op"]["kind"]): boolean {
