@@ -49,6 +49,8 @@ static void set_up(const struct trace *trace) {
     file_keep(":pipe-in", ends[1]);
     file_keep(":mem", open("/proc/self/mem", O_RDWR | O_CLOEXEC));
     file_keep(":refs", open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
+    int drop = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    if (drop >= 0) file_keep(":drop", drop);
     vm_open();
 }
 
@@ -65,6 +67,7 @@ void script_run(const struct script *script, const struct trace *trace) {
             op_prepare(&words);
             continue;
         }
+        if (strcmp(words.word[0], "exit") == 0) break;
         warm();
         say("{\"r\":{");
         if (!child_op(&words)) op_run(&words, 1);

@@ -105,6 +105,23 @@ describe("faults that only a guest sees", () => {
     expect([records[0]!.ev, repeated]).toEqual([[["F", 0, 7]], 2]);
   });
 
+  const writes = (between: string, events: readonly (readonly [number, string])[]) => {
+    const page = [0, 128, (1 << 8) | 2, 1 << 6, 0, 4096, 1] as const;
+    const record = (t: readonly (readonly [number, string])[]) => ({ r: { ret: 0 }, t, v: [], p: [page] });
+    const { records } = kernelRun(parseScripts(`write 0\n${between}\nwrite 1\n`)[0]!, {
+      pid: 1,
+      records: [record([fault(0, 7)]), record(events), record([fault(1, 7)])],
+      exit: { exit: 0, compacted: 0, t: [] },
+    });
+    return records[2]!.ev;
+  };
+
+  test("are left out in a later op too, unless a notification or a flush came between", () => {
+    expect(writes("advise 0 1 random", [])).toEqual([]);
+    expect(writes("protect 0 1 rw-", [[1, "tlb_flush: pages:1 reason:local mm shootdown (3)"]])).toHaveLength(1);
+    expect(writes("closevm", [])).toHaveLength(1);
+  });
+
   test("stay on small entries, where every page has one of its own", () => {
     expect(run(false, [fault(0, 7), fault(1, 7)]).records[0]!.ev).toHaveLength(2);
   });

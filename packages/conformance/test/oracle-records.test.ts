@@ -101,6 +101,19 @@ test("every op is either run or refused with the reason and the place", () => {
   }
 });
 
+test("exit is the last op, and its record is what happened on the way out", () => {
+  expect(encoded("write 0", "exit").at(-3)).toBe("exit");
+  expect(() => encoded("exit", "write 0")).toThrow(/"exit" cannot run on this kernel: nothing can come after it/);
+
+  const flush = [PID, "tlb_flush: pages:-1 reason:local mm shootdown (3)"] as const;
+  const { records } = kernelRun(scriptOf("write 0", "exit"), {
+    pid: PID,
+    records: [raw({})],
+    exit: { exit: 0, compacted: 0, t: [flush] },
+  });
+  expect(records[1]).toMatchObject({ i: 1, op: "exit", ret: 0, ev: [["T", -1, 3]], vma: [], pg: [] });
+});
+
 test("devices and threads are refused", () => {
   expect(() => encoded("device d driver kvm", "write 0")).toThrow(/devices exist in the model only/);
   expect(() => encoded("thread A {", "write 0", "}")).toThrow(/which thread runs first is chance/);

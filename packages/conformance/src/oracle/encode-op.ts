@@ -84,9 +84,11 @@ function byteAddress(bytes: number): string {
 /** One op as the interpreter takes it: a system call with ready arguments, or one of the few ops that need more. */
 export function encodeOp(statement: Statement, script: Script, needs: Needs): string {
   const { op } = statement;
-  const line = encode(op, storedByte(statement), needs, (why) => {
+  const refuse = (why: string): never => {
     throw new OracleOpError(script.file, statement.position.line, statement.text, why);
-  });
+  };
+  if (op.kind === "exit" && statement !== script.statements.at(-1)) refuse("nothing can come after it");
+  const line = encode(op, storedByte(statement), needs, refuse);
   const child = "child" in op && op.kind !== "fork" && op.kind !== "reap" && op.kind !== "mrelease" ? op.child : -1;
   return child < 0 ? line : `child ${child} ${line}`;
 }
@@ -220,17 +222,18 @@ function encode(op: Op, value: number, needs: Needs, refuse: (why: string) => ne
     case "sync":
       return call("sync");
     case "exit":
-      return refuse("the process has to live on to be looked at");
+      return "exit";
+    case "drop":
+      return call("write", "fd::drop", "s:1", 1);
     case "ksm":
       return refuse("ksmd works on the whole machine; ksmrun waits for it");
     case "exclusive":
     case "migratevma":
       return refuse("only a device driver can ask for it");
     case "spin":
-      return refuse("NUMA balancing needs a second node and time");
-    case "drop":
+      return refuse("NUMA balancing needs a second node, and when it looks at a page is up to time");
     case "sysfs":
-      return refuse("it changes the whole machine");
+      return refuse("a setting of the whole machine would change for every other process as well");
     case "device-access":
       return refuse("devices exist in the model only");
   }

@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { Script } from "@mmu-notifier/script";
 import type { EncodedScript, Supplies } from "./encode-script.js";
 import { OracleError } from "./errors.js";
 import { type KernelRun, kernelRun } from "./kernel-run.js";
@@ -157,7 +158,7 @@ export class Interpreter {
     const { script } = encoded;
     if (this.#closing) reject(interrupted());
     else if (said !== undefined) reject(failure(said, this.#options, script.name));
-    else if (records.length < script.statements.length && exit.exit !== TIMED_OUT) {
+    else if (endedEarly(script, records.length, exit)) {
       const at = script.statements[records.length]!;
       reject(
         new OracleError(
@@ -198,4 +199,10 @@ function failure({ fail, error }: Failure, { folder }: InterpreterOptions, scrip
     what: fail,
     error,
   });
+}
+
+/** The process of a script ended before its last op, which may be its exit. */
+function endedEarly({ statements }: Script, records: number, { exit }: RawExit): boolean {
+  if (records === statements.length || exit === TIMED_OUT) return false;
+  return !(exit === 0 && statements[records]!.op.kind === "exit");
 }

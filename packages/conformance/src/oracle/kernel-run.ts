@@ -44,6 +44,10 @@ export function kernelRun(script: Script, { pid, records, exit }: RawRun): Kerne
       ...(outside > 0 ? { outN: outside } : {}),
     };
   });
+  const last = script.statements[made.length];
+  // A process that has exited has nothing left to be looked at.
+  if (last?.op.kind === "exit" && exit.exit === 0)
+    made.push({ i: made.length, op: last.text, ret: 0, ev: readEvents(exit.t, { pid, children }).ev, vma: [], pg: [] });
   return {
     dialect: "mmrun",
     name: script.name,

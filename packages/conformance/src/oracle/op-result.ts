@@ -17,6 +17,8 @@ export function opResult(op: Op, raw: RawResult): OpResult {
       return op.mode === "one" ? one(op.write, raw) : many(op, raw);
     case "movepages":
       return { ret: raw.ret!, ...status(raw) };
+    case "drop":
+      return { ret: 0 };
     default:
       return { ret: raw.ret!, ...(raw.val === undefined ? {} : { val: raw.val }) };
   }

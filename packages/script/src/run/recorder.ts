@@ -43,6 +43,7 @@ export class Recorder {
   #ev: EventRecord[] = [];
   #happened: Happening[] | undefined;
   #signal: RecordedSignal | undefined;
+  #released = false;
 
   /** @param detail also collect {@link Happening}s */
   constructor(kernel: Kernel, cast: Cast, detail: boolean) {
@@ -154,7 +155,9 @@ export class Recorder {
   #call(call: BusCall): void {
     const { mm, actor, listening } = this.#cast;
     const { start, end } = call;
-    if (call.mm === mm && listening && touchesArena(start, end)) {
+    // Whoever was told of the release hears nothing of the unmapping behind it.
+    if (call.mm === mm && call.call === "release") this.#released = true;
+    if (call.mm === mm && listening && !this.#released && touchesArena(start, end)) {
       switch (call.call) {
         case "invalidate_range_start":
           this.#ev.push(
