@@ -6,14 +6,13 @@ import { folioPut } from "../folio.js";
 import { PAGE_SIZE } from "../geometry.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
-import { since } from "../kernel-profile.js";
 import { PG_LOCKED } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL, type Ptep } from "../page-table.js";
 import { mkPte, pteMkhuge, pteNone, ptePfn, ptePresent, pteTable } from "../pte.js";
 import { folioAddRmapEntire, folioRemoveRmap } from "../rmap/rmap.js";
 import { pmdpCollapseFlush, setPteAt } from "../tlb/ptep.js";
 import { VM_UFFD_WP } from "../vma.js";
-import { pmdState, SCAN_FAIL, SCAN_PMD_MAPPED, SCAN_STOP, SCAN_SUCCEED, SCAN_VMA_CHECK } from "./scan-pmd.js";
+import { pmdState, SCAN_FAIL, SCAN_PMD_MAPPED, SCAN_STOP, SCAN_SUCCEED } from "./scan-pmd.js";
 
 /**
  * collapse_pte_mapped_thp() for MADV_COLLAPSE: the block's huge page is in the cache, and now one entry maps it here. A table that is left goes if all that it
@@ -29,10 +28,7 @@ function* collapse(k: Kernel, cpu: number, vma: number, base: number): Path<numb
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const state = yield step("find_pmd_or_thp_or_none", () => pmdState(k, mm, base));
   if (state === SCAN_PMD_MAPPED) return state;
-  const refused = yield step("userfaultfd_wp", () => {
-    if (!since(k.profile, 6, 6) && k.vmas.anonVma(vma) !== 0) return SCAN_VMA_CHECK;
-    return k.vmas.has(vma, VM_UFFD_WP) ? SCAN_FAIL : SCAN_SUCCEED;
-  });
+  const refused = yield step("userfaultfd_wp", () => (k.vmas.has(vma, VM_UFFD_WP) ? SCAN_FAIL : SCAN_SUCCEED));
   if (refused !== SCAN_SUCCEED) return refused;
   const folio = yield step("filemap_lock_folio", () => cachedFolio(k, vma, base));
   if (folio === 0) return SCAN_FAIL;

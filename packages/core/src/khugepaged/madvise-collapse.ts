@@ -4,6 +4,7 @@ import { INODE_SHMEM } from "../file.js";
 import { vmaThpDisabled } from "../huge/thp-eligible.js";
 import { vmaKind } from "../fault/vm-page-prot.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import type { Thread } from "../thread.js";
 import { VM_HUGETLB, VM_SPECIAL } from "../vma.js";
 import { collapseFile } from "./collapse-file.js";
@@ -59,7 +60,7 @@ function* collapse(k: Kernel, t: Thread, vma: number, start: number, end: number
     case SCAN_ALLOC_HUGE_PAGE_FAIL:
       return -ENOMEM;
     case SCAN_EXCEED_NONE_PTE:
-      return -EBUSY;
+      return since(k.profile, 6, 4) ? -EBUSY : -EINVAL;
     default:
       return -EINVAL;
   }

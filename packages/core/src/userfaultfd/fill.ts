@@ -1,5 +1,5 @@
 import { call, downRead, mightSleep, type Path, step, upRead } from "@mmu-notifier/steps";
-import { EAGAIN, EEXIST, EINVAL, ENOENT } from "../errno.js";
+import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT } from "../errno.js";
 import { anonVmaPrepare } from "../fault/anon-vma-prepare.js";
 import { filemapAdd } from "../fault/page-cache.js";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
@@ -112,7 +112,8 @@ function givesWay(k: Kernel, pte: Pte): boolean {
 function newPage(k: Kernel, vma: number, vpn: number, value: number, shared: boolean): number {
   const inode = shared ? k.files.inode(k.vmas.file(vma)) : 0;
   const pgoff = k.vmas.linearIndex(vma, vpn);
-  if (shared && (pgoff >= k.files.size(inode) || k.files.cached(inode, pgoff) !== 0)) return -EEXIST;
+  if (shared && pgoff >= k.files.size(inode)) return -EFAULT;
+  if (shared && k.files.cached(inode, pgoff) !== 0) return -EEXIST;
   if (!shared) anonVmaPrepare(k, vma);
   const page = k.pages.alloc();
   k.pages.setContent(page, value);
