@@ -70,7 +70,7 @@ function* movePages(k: Kernel, t: Thread, dst: number, src: number, pages: numbe
   for (let done = 0; done < pages;) {
     const at = done;
     const left = Math.min(pages - done, span - ((src + done) % span), span - ((dst + done) % span));
-    const moved = yield* moveSome(k, t, { from, to, src: src + at, dst: dst + at }, left);
+    const moved = yield* moveSome(k, t, { from, to, src: src + at, dst: dst + at, rest: pages - at }, left);
     // A move that stopped half-way says how far it came, with -EAGAIN.
     if (moved < 0) return done > 0 ? -EAGAIN : moved;
     done += moved;
@@ -83,6 +83,8 @@ interface Place {
   readonly to: number;
   readonly src: number;
   readonly dst: number;
+  /** Pages from `src` on that are still to be moved. */
+  readonly rest: number;
 }
 
 function validate(k: Kernel, mm: number, dst: number, src: number, pages: number): number {
@@ -121,9 +123,10 @@ function* moveSome(k: Kernel, t: Thread, place: Place, left: number): Path<numbe
   if (dptep === 0) return -EEXIST;
   const sptep = yield step("pte_offset_map", () => k.tables.find(k.mms.pgd(t.mm), PTE_LEVEL, src));
   if (sptep === 0) return -ENOENT;
-  // Since v6.17 a run of pages goes under one range and one flush.
+  // Since v6.17 a run of pages goes under one range and one flush. The range is all that is left, also beyond the tables.
   const batches = since(k.profile, 6, 17);
-  const announced = batches ? left : 1;
+  const announced = batches ? place.rest : 1;
+  const most = batches ? left : 1;
   const range = {
     mm: t.mm,
     start: src * PAGE_SIZE,
@@ -131,10 +134,10 @@ function* moveSome(k: Kernel, t: Thread, place: Place, left: number): Path<numbe
     event: "MMU_NOTIFY_CLEAR",
   } as const;
   yield* k.bus.invalidateRangeStart(range);
-  let moved = yield* moveLocked(k, t, place, sptep, dptep, announced);
+  let moved = yield* moveLocked(k, t, place, sptep, dptep, most);
   if (moved === LARGE_FOLIO) {
     const error = yield* splitSource(k, t.cpu, sptep);
-    moved = error !== 0 ? error : yield* moveLocked(k, t, place, sptep, dptep, announced);
+    moved = error !== 0 ? error : yield* moveLocked(k, t, place, sptep, dptep, most);
   }
   yield* k.bus.invalidateRangeEnd(range);
   return moved;
