@@ -15,6 +15,8 @@ export default defineConfig({
           setupFiles: ["scripts/test-seed.mjs"],
           // Nothing is kept in modules, so the files of a worker share them: importing costs more than most tests.
           isolate: false,
+          // Vitest leaves one processor to others; of two that is half the machine.
+          maxWorkers: "100%",
           // A slow machine must not fail a test.
           testTimeout: 120_000,
           hookTimeout: 120_000,
