@@ -6,6 +6,7 @@ export { type Verdict, VerdictError, violation } from "./engine/verdict.js";
 // Searching
 export type { Exploration, ExploreOptions, Finding, Schedule } from "./engine/exploration.js";
 export { explore } from "./engine/explore.js";
+export { withinTime } from "./engine/within-time.js";
 
 // Machines
 export { type MachineModelOptions, machineModel } from "./machine-model/machine-model.js";

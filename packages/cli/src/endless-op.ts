@@ -1,5 +1,5 @@
 import { type OpRecord, ScriptSession, type Script, type SessionOptions, type Statement } from "@mmu-notifier/script";
-import { withinTime } from "@mmu-notifier/machine";
+import { withinTime } from "@mmu-notifier/checker";
 import type { BrokenRule } from "./broken-rule.js";
 import { UsageError } from "./errors.js";
 

@@ -1,4 +1,5 @@
-import { type PluginRegistry, withinTime } from "@mmu-notifier/machine";
+import { withinTime } from "@mmu-notifier/checker";
+import type { PluginRegistry } from "@mmu-notifier/machine";
 import type { CostReport } from "@mmu-notifier/sdk";
 import { type OpRecord, parseScripts, type Script, type ScriptSession, type Statement } from "@mmu-notifier/script";
 import { didYouMean } from "@mmu-notifier/steps";

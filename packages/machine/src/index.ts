@@ -3,7 +3,6 @@ export { createMachine, DEFAULT_ARCH, DEFAULT_KERNEL, Machine, type MachineOptio
 export { AddressSpace } from "./address-space.js";
 export { type AttachOptions, Device } from "./device.js";
 export { checkHiddenState } from "./hidden-state.js";
-export { withinTime } from "./within-time.js";
 export type { TimelineEvent } from "./timeline.js";
 
 // Plugins

@@ -1,5 +1,5 @@
-import { withinTime } from "@mmu-notifier/machine";
 import { MmuNotifierError } from "@mmu-notifier/steps";
+import { withinTime } from "../engine/within-time.js";
 import type { Finding, Schedule } from "../engine/exploration.js";
 import type { Model } from "../engine/model.js";
 import { type Move, taskOf } from "../engine/move.js";

@@ -1,4 +1,4 @@
-import { withinTime } from "@mmu-notifier/machine";
+import { withinTime } from "./within-time.js";
 import type { Exploration, ExploreOptions, Finding } from "./exploration.js";
 import { Execution } from "./execution.js";
 import type { Model, Report } from "./model.js";

@@ -1,5 +1,5 @@
-import { withinTime } from "@mmu-notifier/machine";
 import type { MmuNotifierError } from "@mmu-notifier/steps";
+import { withinTime } from "./within-time.js";
 import type { Node } from "./automaton.js";
 import { deadlockAt, type Found, lockCycleFrom } from "./deadlock.js";
 import { ampleTask, conflictOf } from "./ample.js";

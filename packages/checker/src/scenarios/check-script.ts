@@ -1,5 +1,5 @@
 import type { Script, ScriptSession } from "@mmu-notifier/script";
-import { withinTime } from "@mmu-notifier/machine";
+import { withinTime } from "../engine/within-time.js";
 import { type Counterexample, counterexampleOf, replay } from "../counterexample/replay.js";
 import type { Exploration, ExploreOptions } from "../engine/exploration.js";
 import { explore } from "../engine/explore.js";

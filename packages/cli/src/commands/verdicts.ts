@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type PluginRegistry, withinTime } from "@mmu-notifier/machine";
+import type { PluginRegistry } from "@mmu-notifier/machine";
+import { withinTime } from "@mmu-notifier/checker";
 import { type Trial, type Variant, verdictsOf, verdictTable } from "@mmu-notifier/script";
 import type { Context } from "../context.js";
 import { EXIT_FINDING, EXIT_OK, UsageError } from "../errors.js";
