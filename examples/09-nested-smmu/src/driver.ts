@@ -44,7 +44,7 @@ function create(context: BindingContext<undefined, NestedOptions>): Binding {
   });
   const host = stage2.strategy();
 
-  /** The guest maps a page for its device with the right that it wants, and flushes as any kernel flushes its IOMMU. */
+  /** The guest maps a page for its device with the right that it wants, and flushes the way a kernel flushes its IOMMU. */
   function* guestFault({ vpn, write }: DeviceFault): Path<number> {
     const changed = yield step("guest: stage 1 map", () => {
       const before = stage1.peek(vpn) > 0 ? 1 : 0;

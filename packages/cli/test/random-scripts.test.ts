@@ -25,7 +25,7 @@ const advice = fc.constantFrom(
   ..."populate_write dontfork wipeonfork guard_install guard_remove willneed".split(" "),
 );
 
-/** What the placeholders of {@link TEMPLATES} stand for. */
+/** What each word in capitals of {@link TEMPLATES} becomes. */
 const WORDS: Readonly<Record<string, fc.Arbitrary<string>>> = {
   P: page,
   L: pages,

@@ -197,7 +197,7 @@ export class LitmusMachine {
   }
 
   /**
-   * An access goes through an entry: any that its TLB may hold, or the one in the table. Only the next one in program order may find
+   * An access goes through one of the entries that its TLB may hold, or through the one in the table. Only the next one in program order may find
    * one that lets it through; a missing right may be noticed before.
    */
   #translate(agent: number, i: number, from: Int32Array, found: (what: string) => void): void {

@@ -103,7 +103,7 @@ function* fillPage(k: Kernel, t: Thread, vma: number, vpn: number, how: Filling)
   return -EEXIST;
 }
 
-/** A marker that a page may take the place of: any, even a guard page's, with pte_none_mostly(); only those of userfaultfd since v6.19. */
+/** A marker that a page may take the place of: each one, a guard page too, with pte_none_mostly(); only those of userfaultfd since v6.19. */
 function givesWay(k: Kernel, pte: Pte): boolean {
   return since(k.profile, 6, 19) ? markerUffdWp(pte) : isPteMarker(pte);
 }
