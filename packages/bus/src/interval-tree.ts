@@ -16,7 +16,10 @@ const MM = 11;
 const WORDS = 12;
 const DOUBLES = WORDS / 2;
 
-/** The words of the interval notifiers of all mms: a tree (a list ordered by start) and a deferred list for each mm. To be used inside steps. */
+/**
+ * The words of the interval notifiers of all mms: a tree (a list ordered by start) and a deferred list for each mm. To be used
+ * inside steps.
+ */
 export class IntervalTree {
   readonly rows: Segment;
   readonly #subscriptions: Subscriptions;

@@ -28,8 +28,8 @@ export interface BusRules {
    */
   readonly endsAfterRefusedStart?: boolean;
   /**
-   * mmu_notifier_unregister() takes the subscription off the list before it calls release, so that an exit at the same time finds nobody to wait
-   * for: some kernels up to v3.10 (before d34883d4e35c).
+   * mmu_notifier_unregister() takes the subscription off the list before it calls release, so that an exit at the same time finds
+   * nobody to wait for: some kernels up to v3.10 (before d34883d4e35c).
    *
    * @defaultValue false
    */

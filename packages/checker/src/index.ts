@@ -1,6 +1,6 @@
 // Models
 export { DeclaredState, type Field } from "./engine/declared-state.js";
-export type { Invariant, Iteration, Model, ProgressRule, Renaming, Report, TaskModel } from "./engine/model.js";
+export type { Invariant, Iteration, Model, ProgressRule, Renaming, Report, Stale, TaskModel } from "./engine/model.js";
 export { type Verdict, VerdictError, violation } from "./engine/verdict.js";
 
 // Searching

@@ -23,8 +23,8 @@ const ok = (what: string): Diagnosis => ({ verdict: "ok", what });
 const wrong = (what: string, remedy: string): Diagnosis => ({ verdict: "wrong", what, remedy });
 
 /**
- * Looks at Node, at the command itself and at every driver package that is installed in a folder or above it. Nothing is changed; the drivers are
- * loaded, and asked for no more than their definitions.
+ * Looks at Node, at the command itself and at every driver package that is installed in a folder or above it. Nothing is changed;
+ * the drivers are loaded, and asked for no more than their definitions.
  *
  * @throws UsageError when there is no such folder
  */

@@ -14,8 +14,8 @@ export interface Endless {
 }
 
 /**
- * A session whose ops end: one that takes longer than the time of a step is run again on a machine of its own with twice the time. If it comes as many
- * steps far as before, one of them never ends; otherwise it is only long.
+ * A session whose ops end: one that takes longer than the time of a step is run again on a machine of its own with twice the time.
+ * If it comes as many steps far as before, one of them never ends; otherwise it is only long.
  */
 export class WatchedSession {
   readonly #script: Script;

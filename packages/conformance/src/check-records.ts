@@ -7,29 +7,35 @@ const string = v.string();
 const boolean = v.boolean();
 const place = v.union([number, string], 'expected a page number, or a text such as "max"');
 
+const fault = v.picklist(["F", "FK"]);
+const range = v.picklist(["N", "A"]);
+/** Who did it stands at the end, unless it was the process itself. */
 const event = v.union(
   [
-    v.looseTuple([v.picklist(["F", "FK"]), number, number]),
-    v.looseTuple([v.picklist(["N", "A"]), place, place]),
-    v.looseTuple([v.literal("Y"), place]),
-    v.looseTuple([v.literal("T"), number, number]),
+    v.tuple([fault, number, number]),
+    v.tuple([fault, number, number, string]),
+    v.tuple([range, place, place]),
+    v.tuple([range, place, place, string]),
+    v.tuple([v.literal("Y"), place]),
+    v.tuple([v.literal("Y"), place, string]),
+    v.tuple([v.literal("T"), number, number]),
   ],
-  'expected an event: ["F"|"FK", page, code], ["N"|"A", start, end], ["Y", page] or ["T", pages, reason]',
+  'expected an event: ["F"|"FK", page, code, who?], ["N"|"A", start, end, who?], ["Y", page, who?] or ["T", pages, reason]',
 );
 const signal = v.picklist(["SEGV", "BUS"]);
 
 const mmrun = v.object({
   i: number,
   op: string,
-  ret: v.optional(place),
-  err: v.optional(string),
-  val: v.optional(v.union([number, string])),
-  sig: v.optional(signal),
-  code: v.optional(number),
-  at: v.optional(place),
-  sigs: v.optional(v.array(v.tuple([number, signal, number]))),
-  sum: v.optional(number),
-  status: v.optional(number),
+  ret: v.exactOptional(place),
+  err: v.exactOptional(string),
+  val: v.exactOptional(v.union([number, string])),
+  sig: v.exactOptional(signal),
+  code: v.exactOptional(number),
+  at: v.exactOptional(place),
+  sigs: v.exactOptional(v.array(v.tuple([number, signal, number]))),
+  sum: v.exactOptional(number),
+  status: v.exactOptional(number),
   ev: v.array(event),
   vma: v.array(v.tuple([number, number, string, number, string, string])),
   pg: v.array(v.tuple([number, number, string, number, number])),
@@ -52,22 +58,22 @@ const qemu = v.object({
   ret: v.nullable(number),
   errno: v.nullable(string),
   sig: v.nullable(string),
-  sigCode: v.nullish(v.union([number, string])),
-  sigPage: v.nullish(number),
+  sigCode: v.exactOptional(v.nullable(v.union([number, string]))),
+  sigPage: v.exactOptional(v.nullable(number)),
   notifier: v.array(
     v.object({
       fn: string,
       mm: string,
-      start: v.nullish(number),
-      end: v.nullish(number),
-      whole: v.optional(boolean),
-      event: v.optional(string),
-      flags: v.optional(number),
-      onlyEnd: v.optional(boolean),
-      ret: v.optional(number),
-      newWrite: v.optional(boolean),
-      task: v.optional(string),
-      via: v.optional(v.array(string)),
+      start: v.exactOptional(v.nullable(number)),
+      end: v.exactOptional(v.nullable(number)),
+      whole: v.exactOptional(boolean),
+      event: v.exactOptional(string),
+      flags: v.exactOptional(number),
+      onlyEnd: v.exactOptional(boolean),
+      ret: v.exactOptional(number),
+      newWrite: v.exactOptional(boolean),
+      task: v.exactOptional(string),
+      via: v.exactOptional(v.array(string)),
     }),
   ),
   transitions: v.array(
@@ -77,7 +83,7 @@ const qemu = v.object({
       from: right,
       to: right,
       samePfn: boolean,
-      level: v.optional(v.tuple([level, level])),
+      level: v.exactOptional(v.tuple([level, level])),
     }),
   ),
   vmas: v.array(
@@ -97,6 +103,11 @@ const qemu = v.object({
       exclusive: boolean,
       mapCount: v.nullable(number),
       softDirty: v.nullable(boolean),
+      cont: v.exactOptional(boolean),
+      special: v.exactOptional(boolean),
+      uffdWp: v.exactOptional(boolean),
+      protNone: v.exactOptional(boolean),
+      swapped: v.exactOptional(boolean),
     }),
   ),
   pteSet: v.array(
@@ -114,7 +125,10 @@ const qemu = v.object({
   faults: v.array(v.object({ mm: string, page: number, flags: v.array(string), result: v.array(string) })),
 });
 
-const SCHEMAS: Readonly<Record<CorpusCase["dialect"], v.GenericSchema>> = { mmrun, qemu, "write-bits": probe };
+/** The schema of each dialect, which gives what the comparison takes. */
+const SCHEMAS: {
+  readonly [Case in CorpusCase as Case["dialect"]]: v.GenericSchema<unknown, Case["records"][number]>;
+} = { mmrun, qemu, "write-bits": probe };
 
 /**
  * Checks every value of a case's records.

@@ -34,7 +34,10 @@ export interface ConformOptions {
   readonly arch?: string;
   readonly config?: Partial<KernelConfig>;
   readonly registry?: PluginRegistry;
-  /** Scripts to leave out: those that differ from run to run on the recording machine. By default what `unstable.json` next to the file lists. */
+  /**
+   * Scripts to leave out: those that differ from run to run on the recording machine. By default what `unstable.json` next to the
+   * file lists.
+   */
   readonly unstable?: ReadonlySet<string>;
   /** Only this field counts: the others are neither counted nor differences. */
   readonly only?: string;

@@ -34,7 +34,7 @@ const run = (lines: readonly Line[]) => conform(fileOf("a.jsonl", textOf(lines))
 
 describe("a record with a wrong value", () => {
   it.each([
-    ["mmrun", [4, "ev", 0], "F", 5, /: ev\.0: expected an event: \["F"\|"FK", page, code\]/],
+    ["mmrun", [4, "ev", 0], "F", 5, /: ev\.0: expected an event: \["F"\|"FK", page, code, who\?\]/],
     ["mmrun", [4, "pg", 0, 2], null, 5, /: pg\.0\.2: .*[Ee]xpected string but received null/],
     ["mmrun", [3, "vma"], "none", 4, /: vma: .*[Ee]xpected Array/],
     ["qemu", [3, "vmas", 0, "end"], "16", 4, /: vmas\.0\.end: .*[Ee]xpected number/],

@@ -10,7 +10,10 @@ export function folioPut(k: Kernel, pfn: number, by = 1, late = false): boolean 
   return true;
 }
 
-/** folio_free_swap(): a folio leaves the swap cache, with the cache's reference, if no entry refers to its slot; its contents are nowhere else then. True when it did. Inside a step. */
+/**
+ * folio_free_swap(): a folio leaves the swap cache, with the cache's reference, if no entry refers to its slot; its contents are
+ * nowhere else then. True when it did. Inside a step.
+ */
 export function folioFreeSwap(k: Kernel, pfn: number): boolean {
   const head = k.pages.head(pfn);
   if (!k.pages.test(head, PG_SWAPCACHE) || folioSwapped(k, head)) return false;

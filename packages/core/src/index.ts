@@ -23,7 +23,7 @@ export { PteOps, type PteOpsOptions } from "./arch/pte-ops.js";
 
 // Page tables, frames, address spaces
 export * from "./pte.js";
-export { FOUR_LEVEL, type Geometry, PAGE_SHIFT, PAGE_SIZE, TINY } from "./geometry.js";
+export { FOUR_LEVEL, type Geometry, PAGE_SHIFT, PAGE_SIZE, pagesPerEntry, TINY } from "./geometry.js";
 export { PageTables, PMD_LEVEL, type Ptep, PTE_LEVEL, PUD_LEVEL } from "./page-table.js";
 export * from "./page.js";
 export * from "./vma.js";

@@ -32,8 +32,8 @@ export interface KernelConfig {
   /** Entries of each CPU's TLB; 0 walks on every access. */
   readonly cpuTlbEntries: number;
   /**
-   * Single frames are handed out again as from a CPU's free list, the last freed first (rmqueue_pcplist()). Otherwise the lowest free one is taken, so that equal
-   * situations look equal whatever was freed on the way.
+   * Single frames are handed out again as from a CPU's free list, the last freed first (rmqueue_pcplist()). Otherwise the lowest
+   * free one is taken, so that equal situations look equal whatever was freed on the way.
    */
   readonly lastFreedFirst: boolean;
 }

@@ -40,7 +40,10 @@ export interface KernelProfile {
   readonly upgradeEvent: UpgradeEventSites | undefined;
   /** The event is sent only when a present entry gained a hardware right, not whenever ptep_set_access_flags() says so. */
   readonly upgradeEventOnlyWhenGained: boolean;
-  /** Reach of arm64's flush in ptep_set_access_flags(), and whether flush_tlb_fix_spurious_fault() flushes locally: broadcast and no up to v6.19, local and yes since v7.0. */
+  /**
+   * Reach of arm64's flush in ptep_set_access_flags(), and whether flush_tlb_fix_spurious_fault() flushes locally: broadcast and no
+   * up to v6.19, local and yes since v7.0.
+   */
   readonly arm64UpgradeFlush: "inner-shareable" | "local";
   /** What arm64's upgrade flush covers of a huge leaf: one base page (flush_tlb_page) up to v6.19, the leaf since v7.0. */
   readonly arm64UpgradeFlushSpan: "page" | "entry";
@@ -48,7 +51,10 @@ export interface KernelProfile {
   readonly arm64HugetlbClearFlushSpan: "page" | "entry";
   /** The range that x86 tells the hook: widened to everything above the flush ceiling up to v6.14, as asked for since v6.15. */
   readonly x86HookRange: "flushed" | "asked";
-  /** mprotect collects its flushes in an mmu_gather and asks pte_needs_flush(): since v5.18; before, it flushes each VMA's range as a whole. */
+  /**
+   * mprotect collects its flushes in an mmu_gather and asks pte_needs_flush(): since v5.18; before, it flushes each VMA's range as
+   * a whole.
+   */
   readonly mprotectGathers: boolean;
   /** mprotect takes runs of entries out and in at once, so that arm64 does not fold them again: since v6.17. */
   readonly mprotectBatches: boolean;
@@ -73,11 +79,17 @@ export interface KernelProfile {
   readonly procMemForces: boolean;
   /** userfaultfd_unregister() takes write protection away with a range event: not in v5.10. */
   readonly uffdUnregisterResolves: boolean;
-  /** What arm64 does with userfaultfd write protection: registers and protects nothing (v5.10), refuses (v6.1 to v6.9), works (since v6.10). */
+  /**
+   * What arm64 does with userfaultfd write protection: registers and protects nothing (v5.10), refuses (v6.1 to v6.9), works (since
+   * v6.10).
+   */
   readonly arm64UffdWp: "ignored" | "refused" | "works";
   /** Event of write-protecting a DAX page for writeback: CLEAR up to v5.10, PROTECTION_PAGE since. */
   readonly daxWriteProtectEvent: "MMU_NOTIFY_CLEAR" | "MMU_NOTIFY_PROTECTION_PAGE";
-  /** filemap_map_pages() maps a large folio as far as VMA and page table reach, beyond the window around the fault: v6.18, no longer in v7.3. */
+  /**
+   * filemap_map_pages() maps a large folio as far as VMA and page table reach, beyond the window around the fault: v6.18, no longer
+   * in v7.3.
+   */
   readonly faultAroundMapsFolios: boolean;
   /** A read fault of a DAX file marks its entry dirty as well, so that the next fsync visits it: dax_insert_entry() of v6.0 and v6.1. */
   readonly daxReadDirties: boolean;
@@ -88,9 +100,15 @@ export interface KernelProfile {
    * in kernels built without CONFIG_THP_SWAP (the v6.18 that was recorded), the folio is split first.
    */
   readonly thpSwapsWhole: boolean;
-  /** Where a level is folded at run time, free_pgd_range() counts its table as freed though there is none, and flushes: not seen on v5.10. */
+  /**
+   * Where a level is folded at run time, free_pgd_range() counts its table as freed though there is none, and flushes: not seen on
+   * v5.10.
+   */
   readonly flushesFoldedP4d: boolean;
-  /** folio_referenced() asks secondary MMUs with clear_flush_young for each page it reclaims; the multi-generational LRU of later builds does not. */
+  /**
+   * folio_referenced() asks secondary MMUs with clear_flush_young for each page it reclaims; the multi-generational LRU of later
+   * builds does not.
+   */
   readonly reclaimAges: boolean;
   /** Faults try the per-VMA lock before mmap_lock: never, for anonymous VMAs (v6.4, v6.5), for all (since v6.6). */
   readonly perVmaLock: "no" | "anon" | "all";

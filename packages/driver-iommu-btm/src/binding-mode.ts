@@ -8,8 +8,8 @@ export interface BindingMode {
 }
 
 /**
- * arm64_mm_context_get() and arm_smmu_share_asid(): pins the CPU's id of the mm; a private descriptor that has that number gets another first. When
- * nothing can be pinned: a private id, or an error.
+ * arm64_mm_context_get() and arm_smmu_share_asid(): pins the CPU's id of the mm; a private descriptor that has that number gets
+ * another first. When nothing can be pinned: a private id, or an error.
  */
 export function chooseAsid(context: BindingContext<SmmuV3, IommuBtmOptions>): BindingMode {
   const { asids, device: smmu, mm, name, options } = context;

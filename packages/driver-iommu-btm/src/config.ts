@@ -16,8 +16,8 @@ export interface IommuBtmOptions extends SmmuV3Options {
   /** With no CPU address-space id left to pin: bind under a private one, out of reach of broadcasts, or refuse to bind. */
   readonly fallbackToPrivateAsid: boolean;
   /**
-   * What to do on upgrades: what {@link decideUpgrade} says, or always the one or the other. `filter` where the decision says `deliver` is a bug
-   * to be shown.
+   * What to do on upgrades: what {@link decideUpgrade} says, or always the one or the other. `filter` where the decision says
+   * `deliver` is a bug to be shown.
    */
   readonly protectionUpgrade: "decide" | "filter" | "deliver";
 }

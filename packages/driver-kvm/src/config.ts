@@ -6,7 +6,10 @@ export interface KvmOptions {
   readonly filter: boolean;
   /** In which callbacks the filter works. Anything but `both` drives the counters out of their range: a bug to be shown. */
   readonly filterPhases: "both" | "start" | "end";
-  /** Check before an entry is installed whether an invalidation came since the lookup. Without it freed pages get mapped: a bug to be shown. */
+  /**
+   * Check before an entry is installed whether an invalidation came since the lookup. Without it freed pages get mapped: a bug to
+   * be shown.
+   */
   readonly retryCheck: boolean;
   /** Guest memory; empty is one slot that maps the whole address space one to one. */
   readonly memslots: readonly Memslot[];

@@ -4,6 +4,7 @@ import {
   InvalidateCounters,
   type Memslot,
   Memslots,
+  pagesPerEntry,
   type Path,
   type SecondaryEntry,
   type Segment,
@@ -112,5 +113,5 @@ export class Vm {
 }
 
 function wholeAddressSpace({ geometry }: BindingContext<undefined, KvmOptions>): Memslot {
-  return { gfn: 0, vpn: geometry.first ?? 0, pages: geometry.bits.reduce((pages, bits) => pages * 2 ** bits, 1) };
+  return { gfn: 0, vpn: geometry.first ?? 0, pages: pagesPerEntry(geometry, geometry.bits.length) };
 }

@@ -3,8 +3,8 @@ import { MachineError } from "./errors.js";
 import type { Machine } from "./machine.js";
 
 /**
- * Runs the same work twice from the same memory, with the machine's straight runner, and looks whether it comes out the same: a driver that keeps
- * state in a variable of its own, reads a clock or draws a number shows. The machine is left as after the work.
+ * Runs the same work twice from the same memory, with the machine's straight runner, and looks whether it comes out the same: a
+ * driver that keeps state in a variable of its own, reads a clock or draws a number shows. The machine is left as after the work.
  *
  * @param device whose driver is under suspicion
  * @param during what the work is, for the message

@@ -32,7 +32,10 @@ export function filled(index: number): number {
   return 100 + (index % 100);
 }
 
-/** Names of the files that a script speaks of, each once, in one order for all scripts; a read-only descriptor needs the file that it reads. */
+/**
+ * Names of the files that a script speaks of, each once, in one order for all scripts; a read-only descriptor needs the file that
+ * it reads.
+ */
 export function fileNames(script: Script): readonly string[] {
   const names = new Set<string>();
   for (const { op } of script.statements) {
@@ -51,8 +54,8 @@ function fileOf(op: Op): string | undefined {
 }
 
 /**
- * The files that exist without being made, if a script speaks of them: `mem` with its first half written, `file` with its first half written and synced, `hmem` of
- * eight huge pages; `memro` and `filero` read the same.
+ * The files that exist without being made, if a script speaks of them: `mem` with its first half written, `file` with its first
+ * half written and synced, `hmem` of eight huge pages; `memro` and `filero` read the same.
  *
  * @param names {@link fileNames} of the script
  * @param hugePages base pages of a huge page

@@ -46,7 +46,10 @@ export interface Binding {
    * @returns 0, or -errno, which refuses the binding
    */
   attach?(): Path<number>;
-  /** What joined the mm's notifier list; a driver with an interval notifier alone has none. Unsubscribed after {@link unbind} when the binding is taken down at set-up. */
+  /**
+   * What joined the mm's notifier list; a driver with an interval notifier alone has none. Unsubscribed after {@link unbind} when
+   * the binding is taken down at set-up.
+   */
   readonly connection?: Unsubscribable;
   /** What happens when the translation fails. */
   readonly fault: FaultStrategy;

@@ -23,8 +23,8 @@ export interface Declarations {
   /** Events that the driver does not act on. */
   readonly filters: readonly MmuNotifyEvent[];
   /**
-   * After a resolved fault the page is dropped from every cache on the way, before the access is tried again: an entry without the right is then
-   * never final, whoever gave the right and told nobody.
+   * After a resolved fault the page is dropped from every cache on the way, before the access is tried again: an entry without the
+   * right is then never final, whoever gave the right and told nobody.
    *
    * @defaultValue false
    */

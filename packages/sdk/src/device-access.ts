@@ -22,8 +22,8 @@ export type AccessOutcome =
   | { readonly kind: "abort"; readonly fault: FaultCode };
 
 /**
- * Watches a device use a translation: called in the step that makes the access, before memory is touched. `leaf` is what the caches or the walk
- * gave.
+ * Watches a device use a translation: called in the step that makes the access, before memory is touched. `leaf` is what the caches
+ * or the walk gave.
  */
 export type UseWatcher = (vpn: number, leaf: TranslationResult, write: boolean) => void;
 

@@ -144,6 +144,7 @@ export {
   type FlushScope,
   type Geometry,
   PAGE_SIZE,
+  pagesPerEntry,
   PTE_AF,
   PTE_DIRTY,
 } from "@mmu-notifier/core";

@@ -16,7 +16,10 @@ export interface LockClass {
   readonly id: number;
 }
 
-/** One lock: its class and the word of memory it lives in. The word is 0 when free, `task + 1` when held for writing, minus the number of readers when read. */
+/**
+ * One lock: its class and the word of memory it lives in. The word is 0 when free, `task + 1` when held for writing, minus the
+ * number of readers when read.
+ */
 export interface Lock {
   readonly class: LockClass;
   readonly segment: Segment;

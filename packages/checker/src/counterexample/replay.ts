@@ -1,7 +1,7 @@
 import { MmuNotifierError } from "@mmu-notifier/steps";
 import { withinTime } from "../engine/within-time.js";
 import type { Finding, Schedule } from "../engine/exploration.js";
-import type { Model } from "../engine/model.js";
+import type { Model, Stale } from "../engine/model.js";
 import { type Move, taskOf } from "../engine/move.js";
 import { Walker } from "../engine/walker.js";
 import { broken, scheduleFromString, scheduleToString } from "./schedule-string.js";
@@ -41,6 +41,8 @@ export interface Counterexample {
   readonly view?: readonly string[];
   /** Number of the first step of the part that repeats for ever; undefined when it just ends. */
   readonly cycleFrom: number | undefined;
+  /** A cache that is out of date at the end, if the model can say; see {@link Model.stale}. */
+  readonly stale?: Stale;
   /** What the last step threw. */
   readonly error: string | undefined;
   /** The line that {@link replay} takes. */
@@ -89,6 +91,7 @@ export function replay(model: Model, schedule: Schedule | string, stepTimeout?: 
   }
   if (error === undefined && cycle.length > 0 && walker.store.commit() !== cycleState)
     throw broken(model, "the part in parentheses does not lead back to its beginning");
+  const stale = error === undefined ? model.stale?.() : undefined;
   walker.store.spoil();
   if (walker.store.count > 0) walker.store.load(0);
   return {
@@ -96,6 +99,7 @@ export function replay(model: Model, schedule: Schedule | string, stepTimeout?: 
     tasks: model.tasks.map(({ name }) => name),
     steps,
     ...(view === undefined ? {} : { view }),
+    ...(stale === undefined ? {} : { stale }),
     cycleFrom: cycle.length === 0 ? undefined : stem.length + 1,
     error,
     replay: scheduleToString(model, { stem, cycle }),

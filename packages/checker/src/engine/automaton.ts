@@ -55,7 +55,8 @@ const nothing = (): number => 0;
 
 /**
  * The automaton of one task, grown as the search needs it: the first time a (locals, results) pair is seen the generator runs
- * over those results once and its pending step is kept, with that generator, for good; afterwards (node, result) to next node is a table look-up.
+ * over those results once and its pending step is kept, with that generator, for good; afterwards (node, result) to next node is a
+ * table look-up.
  */
 export class Automaton {
   readonly task: TaskModel;

@@ -63,6 +63,15 @@ export interface Renaming {
   readonly result?: (task: number, label: string, result: number) => number;
 }
 
+/** A cache that does not say what is true of a page. */
+export interface Stale {
+  readonly page: string;
+  readonly truth: string;
+  /** Whose cache, and what it says instead. */
+  readonly holder: string;
+  readonly entry: string;
+}
+
 /**
  * What to explore.
  *
@@ -79,6 +88,8 @@ export interface Model {
   readonly progress?: ProgressRule;
   /** What the state in work looks like to those who read a counterexample: what is true, and each cache's view of it. */
   readonly view?: () => readonly string[];
+  /** The first cache that is out of date in the state in work. */
+  readonly stale?: () => Stale | undefined;
   /** How readers see a step's label. @defaultValue as it is */
   readonly wording?: (label: string) => string;
   /**

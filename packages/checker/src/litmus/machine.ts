@@ -197,8 +197,8 @@ export class LitmusMachine {
   }
 
   /**
-   * An access goes through one of the entries that its TLB may hold, or through the one in the table. Only the next one in program order may find
-   * one that lets it through; a missing right may be noticed before.
+   * An access goes through one of the entries that its TLB may hold, or through the one in the table. Only the next one in program
+   * order may find one that lets it through; a missing right may be noticed before.
    */
   #translate(agent: number, i: number, from: Int32Array, found: (what: string) => void): void {
     const { row } = this;

@@ -3,7 +3,7 @@ import type { Path } from "@mmu-notifier/steps";
 import type { Iteration, Invariant, Model, TaskModel } from "../engine/model.js";
 import { VerdictLog } from "../engine/verdict-log.js";
 import { Coherence } from "./coherence/coherence.js";
-import { viewOf } from "./coherence/view.js";
+import { staleIn, viewOf } from "./coherence/view.js";
 import { hearComplaints } from "./complaints.js";
 import { pluginReports } from "./plugin-invariants.js";
 import { isQuiet } from "./quiet.js";
@@ -22,7 +22,10 @@ export interface MachineModelOptions {
   /** Kernel, architecture, processes, devices; everything that comes before has been run on it. */
   readonly machine: Machine;
   readonly threads: readonly MachineThread[];
-  /** Hold every cache of translations against the page tables, and what is done against the rules of notifiers, in every state and every use. @defaultValue true */
+  /**
+   * Hold every cache of translations against the page tables, and what is done against the rules of notifiers, in every state and
+   * every use. @defaultValue true
+   */
   readonly coherence?: boolean;
   /** More rules, for every state. */
   readonly invariants?: readonly Invariant[];
@@ -87,6 +90,7 @@ export function machineModel({
     ],
     progress: (_task, label) => USES.test(label) || label.endsWith(": returns"),
     view: () => viewOf(machine, page),
+    stale: () => staleIn(machine, page),
     wording: (label) =>
       label.replace(LONG_NUMBER, (digits) =>
         Number(digits) >= first && Number(digits) < pages ? String(Number(digits) - first) : digits,

@@ -54,9 +54,8 @@ export interface Seen {
 
 /** A path with its steps watched, and with what drivers throw on the way as its own error. */
 export function* observed<R>(stage: Stage, task: string, path: Path<R>): Path<R> {
-  const { devices, driverErrors } = stage.machine;
-  const callbacks = devices.map(({ definition, name }) => `${definition.name} ${name}.`);
-  const places = new PlaceTracker((fn) => callbacks.some((callback) => fn.startsWith(callback)));
+  const { driverErrors } = stage.machine;
+  const places = new PlaceTracker(stage.machine);
   let value = 0;
   for (;;) {
     const known = driverErrors.length;

@@ -23,8 +23,8 @@ export interface Operation {
   /** Parts done one after another. @defaultValue 1 */
   readonly parts?: number;
   /**
-   * One attempt at a part: {@link AGAIN}, {@link THROUGH} or {@link STOPS}. What happens in it may depend on nothing but the results of its own
-   * steps, and an attempt that is made again remembers nothing of the one before.
+   * One attempt at a part: {@link AGAIN}, {@link THROUGH} or {@link STOPS}. What happens in it may depend on nothing but the
+   * results of its own steps, and an attempt that is made again remembers nothing of the one before.
    */
   readonly attempt: (part: number, watch: Watch) => Path<number>;
   /** It changes address spaces on behalf of a CPU: until it returns, translations may be out of date. @defaultValue false */

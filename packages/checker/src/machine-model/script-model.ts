@@ -51,7 +51,10 @@ export interface Problem {
 const REAL_BITS = 9;
 const SMALL_BITS = 3;
 
-/** Turns a script into a model: ops before the first thread block are run straight, the blocks at the same time, ops after the last when all are through. */
+/**
+ * Turns a script into a model: ops before the first thread block are run straight, the blocks at the same time, ops after the last
+ * when all are through.
+ */
 export function scriptModel(script: Script, options: ScriptModelOptions = {}): ScriptModel {
   const { threads: more, coherence, invariants, rules, config, geometry, ...given } = options;
   const { statements, threads: names } = script;

@@ -15,8 +15,8 @@ const SHARED_HUGE = "map 0 4 rw- p huge\nwrite 0\nfork\n";
 const moment = (text: string, attempt: Operation["attempt"]): Operation => ({ text, attempt });
 
 /**
- * A page that is in the swap cache and that somebody looks at (a batch of the LRU lists holds it for a moment): swap-in finds that it is not alone and maps
- * it read-only; by the time do_wp_page() looks it is alone. The device looks once the page is mapped.
+ * A page that is in the swap cache and that somebody looks at (a batch of the LRU lists holds it for a moment): swap-in finds that
+ * it is not alone and maps it read-only; by the time do_wp_page() looks it is alone. The device looks once the page is mapped.
  */
 function lruBatch({ machine: { kernel }, devices, mm, process }: ScriptSession): readonly MachineThread[] {
   const ptep = kernel.tables.leaf(kernel.mms.pgd(mm), ARENA_PAGE);

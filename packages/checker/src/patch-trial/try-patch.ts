@@ -22,8 +22,8 @@ export interface PatchTrial extends Pick<ScenarioRun, "registry" | "driver" | "o
 }
 
 /**
- * Searches one case on one kernel, until the first finding settles it; with `schedule`, runs that again instead. A case that amends the patch does so in place
- * of the patch as written.
+ * Searches one case on one kernel, until the first finding settles it; with `schedule`, runs that again instead. A case that amends
+ * the patch does so in place of the patch as written.
  *
  * @public
  */

@@ -14,9 +14,9 @@ export interface Expectation {
 }
 
 /**
- * What drivers.md §8.6 says: an entry that becomes writable reaches the device if software resolves its faults, or what a fault was about is
- * dropped before the retry, or no cache on the way keeps entries without the right, or all walk again, or the host's flush reaches all, or the host tells and the driver acts. Everything
- * else that a scenario may lead to is a mistake of somebody.
+ * What drivers.md §8.6 says: an entry that becomes writable reaches the device if software resolves its faults, or what a fault was
+ * about is dropped before the retry, or no cache on the way keeps entries without the right, or all walk again, or the host's flush
+ * reaches all, or the host tells and the driver acts. Everything else that a scenario may lead to is a mistake of somebody.
  */
 export function expectationOf(scenario: Scenario, machine: Machine, device: Device): Expectation {
   const { mayUpgrade, sleeps, silent = false, upgrade = mayUpgrade } = scenario;

@@ -33,7 +33,10 @@ export interface Scenario {
   readonly skips?: (host: HostFacts) => string | undefined;
   /** Why it says nothing about this device; undefined when it does. */
   readonly lacks?: (device: Device) => string | undefined;
-  /** The place in the kernel where the entry becomes writable, or where hardware's own change is met, if the scenario is about an upgrade. */
+  /**
+   * The place in the kernel where the entry becomes writable, or where hardware's own change is met, if the scenario is about an
+   * upgrade.
+   */
   readonly upgrade?: keyof UpgradeEventSites;
   /** It is hardware that changes the entry; the kernel only meets the change. @defaultValue false */
   readonly silent?: boolean;

@@ -119,16 +119,12 @@ export function summaryOf(outcome: Outcome): object {
     depth: exploration?.depth,
     bounds: exploration?.bounds,
     problems,
-    findings: findings.map(({ finding: { verdict, about, what, rule }, counterexample }) => ({
-      verdict,
-      about,
-      what,
-      rule,
-      closing: closingSentence(
-        { verdict, about, what, severity: "error", schedule: { stem: [], cycle: [] } },
-        counterexample,
-        { arch, driver, kernel },
-      ),
+    findings: findings.map(({ finding, counterexample }) => ({
+      verdict: finding.verdict,
+      about: finding.about,
+      what: finding.what,
+      rule: finding.rule,
+      closing: closingSentence(finding, counterexample, { arch, driver, kernel }),
       steps: counterexample.steps.length,
       replay: `${id}/${counterexample.replay}`,
     })),

@@ -64,8 +64,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * The interpreter's process. Scripts are handed over at once and answered in order; closing it, or the end of this process for whatever reason, puts the machine back
- * as it was.
+ * The interpreter's process. Scripts are handed over at once and answered in order; closing it, or the end of this process for
+ * whatever reason, puts the machine back as it was.
  */
 export class Interpreter {
   readonly ready: Ready;

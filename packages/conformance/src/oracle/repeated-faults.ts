@@ -6,10 +6,11 @@ const WRITE_PROTECTED = 7;
 const WRITE = 2;
 
 /**
- * The events of an op without faults that only a guest sees. A hypervisor that maps a guest's huge page in small pieces may report a write to one piece after the guest
- * has made the whole entry writable in the fault on another: x86 flushes nothing then, and how many pieces are stale is not up to the guest. Such a fault changes nothing.
- * It is told by the entry, which is huge after the op, and by an earlier fault on the same entry that brought no signal: of the same op, or a write's before it that
- * no notification and no flush has come after.
+ * The events of an op without faults that only a guest sees. A hypervisor that maps a guest's huge page in small pieces may report
+ * a write to one piece after the guest has made the whole entry writable in the fault on another: x86 flushes nothing then, and how
+ * many pieces are stale is not up to the guest. Such a fault changes nothing. It is told by the entry, which is huge after the op,
+ * and by an earlier fault on the same entry that brought no signal: of the same op, or a write's before it that no notification and
+ * no flush has come after.
  *
  * @param resolved blocks whose huge entry was written to before this op; this op's are added
  */

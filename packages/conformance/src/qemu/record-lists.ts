@@ -86,6 +86,7 @@ export const pteSetOf = ({
   newMayWrite,
   changed,
 });
+
 /** A flag that the tool of the capture did not know; there was but one that it could meet. */
 const UNKNOWN_FLAG = "??";
 const UNKNOWN_FLAG_MEANS = "lf";

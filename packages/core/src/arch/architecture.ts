@@ -37,7 +37,10 @@ export interface FlushRules {
   readonly ceilingEntries: number;
   /** ... or from this many base pages on, whatever the stride. */
   readonly ceilingPages: number;
-  /** What a range above the ceiling becomes: a call of flush_tlb_mm(), or the same flush of everything (the profile says what the hook is told then). */
+  /**
+   * What a range above the ceiling becomes: a call of flush_tlb_mm(), or the same flush of everything (the profile says what the
+   * hook is told then).
+   */
   readonly ceilingFlush: "mm" | "everything";
   /** What the hook is told then: the range asked for, or what the profile's x86HookRange says. */
   readonly ceilingTells: "asked" | "profile";
@@ -139,7 +142,10 @@ export interface Architecture {
   readonly contpte: boolean;
   /** The entries have a soft-dirty bit of their own, which pte_mkdirty() sets as well. */
   readonly softDirty: boolean;
-  /** A level above the top one exists in the code and is folded at run time: freeing a whole top-level entry flushes even if nothing hangs below. */
+  /**
+   * A level above the top one exists in the code and is folded at run time: freeing a whole top-level entry flushes even if nothing
+   * hangs below.
+   */
   readonly foldsP4d: boolean;
   /** Empty page tables of a range that was zapped whole are freed at once (CONFIG_PT_RECLAIM): here since v6.14, elsewhere since v7.0. */
   readonly reclaimsTables: boolean;

@@ -11,7 +11,8 @@ export type UpgradeSite = keyof UpgradeEventSites;
  * Whether `site` sends the event now.
  *
  * @param when where the path is: still under the page-table lock, or past it
- * @param result what ptepSetAccessFlags() returned. The patch takes "call update_mmu_cache" for "upgraded"; a repaired kernel looks whether hardware gained a right
+ * @param result what ptepSetAccessFlags() returned. The patch takes "call update_mmu_cache" for "upgraded"; a repaired kernel looks
+ *   whether hardware gained a right
  */
 export function upgradeEventDue(
   k: Kernel,
@@ -23,7 +24,10 @@ export function upgradeEventDue(
   return k.profile.upgradeEventOnlyWhenGained ? (result & SAF_GAINED) !== 0 : result !== 0;
 }
 
-/** The start and end of MMU_NOTIFY_PROTECTION_UPGRADE over pages [startVpn, endVpn), with nothing between: the entries have changed already. */
+/**
+ * The start and end of MMU_NOTIFY_PROTECTION_UPGRADE over pages [startVpn, endVpn), with nothing between: the entries have changed
+ * already.
+ */
 export function* notifyProtectionUpgrade(k: Kernel, mm: number, startVpn: number, endVpn: number): Path {
   const range = {
     mm,

@@ -72,8 +72,8 @@ export function* userAccess(k: Kernel, t: Thread, vpn: number, access: Access, v
 export const USER_ACCESS_RETRY = -1;
 
 /**
- * One attempt of a {@link userAccess}: the instruction, and if it faults one page fault. Nothing is remembered from earlier attempts, so it is the body of
- * a loop for whoever has to see whether it ends.
+ * One attempt of a {@link userAccess}: the instruction, and if it faults one page fault. Nothing is remembered from earlier
+ * attempts, so it is the body of a loop for whoever has to see whether it ends.
  *
  * @returns as {@link userAccess}, or {@link USER_ACCESS_RETRY}
  */
@@ -149,7 +149,10 @@ function* vmaLockFault(k: Kernel, t: Thread, vpn: number, access: Access, flags:
   return result;
 }
 
-/** Whether a fault may use the VMA under its own lock: not while it is being changed; up to v6.5 only anonymous ones that have an anon_vma. */
+/**
+ * Whether a fault may use the VMA under its own lock: not while it is being changed; up to v6.5 only anonymous ones that have an
+ * anon_vma.
+ */
 function lockable(k: Kernel, vma: number): boolean {
   if (k.vmas.isWriteLocked(vma)) return false;
   if (k.profile.perVmaLock === "all") return true;

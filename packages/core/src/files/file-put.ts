@@ -4,7 +4,8 @@ import { unreserveHugetlb } from "../hugetlb/reserve.js";
 import type { Kernel } from "../kernel.js";
 
 /**
- * fput(): the last reference to the last open file of an inode evicts its page cache and frees it, as the task goes back to its program. Inside a step.
+ * fput(): the last reference to the last open file of an inode evicts its page cache and frees it, as the task goes back to its
+ * program. Inside a step.
  */
 export function filePut(k: Kernel, file: number): void {
   const inode = k.files.put(file);

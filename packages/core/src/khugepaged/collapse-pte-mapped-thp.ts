@@ -15,8 +15,8 @@ import { VM_UFFD_WP } from "../vma.js";
 import { pmdState, SCAN_FAIL, SCAN_PMD_MAPPED, SCAN_STOP, SCAN_SUCCEED } from "./scan-pmd.js";
 
 /**
- * collapse_pte_mapped_thp() for MADV_COLLAPSE: the block's huge page is in the cache, and now one entry maps it here. A table that is left goes if all that it
- * maps are pages of that folio. mmap_lock held.
+ * collapse_pte_mapped_thp() for MADV_COLLAPSE: the block's huge page is in the cache, and now one entry maps it here. A table that
+ * is left goes if all that it maps are pages of that folio. mmap_lock held.
  *
  * @returns a SCAN_ result
  */

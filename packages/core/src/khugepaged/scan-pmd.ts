@@ -40,7 +40,10 @@ export const SCAN_EXCEED_NONE_PTE = 9;
 /** A failure that is not in madvise_collapse()'s list of those after which it goes on: nothing more is tried. */
 export const SCAN_STOP = 8;
 
-/** find_pmd_or_thp_or_none(): the state of the block. SCAN_STOP stands for SCAN_PMD_NONE, after which MADV_COLLAPSE does not go on. Inside a step. */
+/**
+ * find_pmd_or_thp_or_none(): the state of the block. SCAN_STOP stands for SCAN_PMD_NONE, after which MADV_COLLAPSE does not go on.
+ * Inside a step.
+ */
 export function pmdState(k: Kernel, mm: number, vpn: number): number {
   const pmdp = k.tables.find(k.mms.pgd(mm), PMD_LEVEL, vpn);
   const pmd = pmdp === 0 ? 0 : k.tables.get(pmdp);

@@ -31,8 +31,8 @@ export function putback(k: Kernel, head: number) {
 }
 
 /**
- * migrate_pages(): moves isolated folios to `node`, in the list's order. A folio that is pinned is tried again and again, and each try takes its
- * entries out under a notification. What stays goes back to the LRU.
+ * migrate_pages(): moves isolated folios to `node`, in the list's order. A folio that is pinned is tried again and again, and each
+ * try takes its entries out under a notification. What stays goes back to the LRU.
  *
  * @returns folios that were not moved
  */
@@ -95,8 +95,8 @@ function* migrateHugetlbs(k: Kernel, cpu: number, folios: readonly number[], nod
 }
 
 /**
- * A large folio of which pages are no longer mapped is split first (it waits on the deferred split queue): its parts move by themselves, the first last.
- * Since v6.10. Returns true if it was split.
+ * A large folio of which pages are no longer mapped is split first (it waits on the deferred split queue): its parts move by
+ * themselves, the first last. Since v6.10. Returns true if it was split.
  */
 function* splitPartlyMapped(k: Kernel, cpu: number, folio: number, parts: number[]): Path<boolean> {
   if (!since(k.profile, 6, 10)) return false;
@@ -143,7 +143,10 @@ function* unmapAndMoveEach(k: Kernel, cpu: number, folios: readonly number[], no
   return again;
 }
 
-/** migrate_pages_batch(): all are unmapped first, the TLBs are flushed once, then all are moved. Returns those that stayed; parts of split folios go to `parts`. */
+/**
+ * migrate_pages_batch(): all are unmapped first, the TLBs are flushed once, then all are moved. Returns those that stayed; parts of
+ * split folios go to `parts`.
+ */
 function* migrateBatch(
   k: Kernel,
   cpu: number,

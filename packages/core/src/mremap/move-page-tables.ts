@@ -208,7 +208,10 @@ function movedEntry({ k, clearUffdWp }: Move, pte: Pte): Pte {
   return tracked ? entry | PTE_SOFT_DIRTY : entry;
 }
 
-/** mremap_folio_pte_batch(): entries of one folio that move together (since v6.17), if the first is part of a folded block. Inside a step. */
+/**
+ * mremap_folio_pte_batch(): entries of one folio that move together (since v6.17), if the first is part of a folded block. Inside a
+ * step.
+ */
 function foldedRun(k: Kernel, ptep: Ptep, most: number): number {
   return since(k.profile, 6, 17) && pteValidCont(k.tables.get(ptep)) ? folioPteBatch(k, ptep, most) : 1;
 }

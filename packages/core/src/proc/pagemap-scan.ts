@@ -118,7 +118,10 @@ function* walkBlocks(k: Kernel, t: Thread, vma: number, start: number, end: numb
   }
 }
 
-/** pagemap_scan_pte_hole(): where there is no page table, all counts as written; each block gets a table of markers, under a range of its own. */
+/**
+ * pagemap_scan_pte_hole(): where there is no page table, all counts as written; each block gets a table of markers, under a range
+ * of its own.
+ */
 function* protectHole(k: Kernel, t: Thread, vma: number, start: number, end: number, regions: Regions): Path {
   const span = k.tables.hugePages;
   for (let at = start; at < end;) {

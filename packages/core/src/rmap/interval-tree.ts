@@ -1,8 +1,9 @@
 import { type Memory, Vectors } from "@mmu-notifier/steps";
 
 /**
- * The interval trees of mm/interval_tree.c: the VMAs that map a file (i_mmap) or hold on to a tree of anon_vmas. They are walked by the page that a VMA begins
- * with. Among equals the order is that of insertion, which is all that is kept here; a VMA whose range changes is taken out and put in again.
+ * The interval trees of mm/interval_tree.c: the VMAs that map a file (i_mmap) or hold on to a tree of anon_vmas. They are walked by
+ * the page that a VMA begins with. Among equals the order is that of insertion, which is all that is kept here; a VMA whose range
+ * changes is taken out and put in again.
  */
 export class IntervalTrees {
   readonly #inserted: Vectors;

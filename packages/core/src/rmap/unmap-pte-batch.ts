@@ -12,8 +12,8 @@ import { setTlbUbcFlushPending, shouldDeferFlush, type TlbUnmapBatch } from "../
 import { folioMapcount, folioRemoveRmap } from "./rmap.js";
 
 /**
- * folio_unmap_pte_batch(): how many entries from `ptep` on go at once: the pages of a large folio after MADV_FREE that lie behind one another in [vpn, end) of
- * one page table, since v6.15; else 1. Inside a step.
+ * folio_unmap_pte_batch(): how many entries from `ptep` on go at once: the pages of a large folio after MADV_FREE that lie behind
+ * one another in [vpn, end) of one page table, since v6.15; else 1. Inside a step.
  */
 export function folioUnmapPteBatch(k: Kernel, ptep: Ptep, vpn: number, end: number): number {
   const first = k.tables.get(ptep);
@@ -31,7 +31,8 @@ const follows = (pte: Pte, first: Pte, pfn: number): boolean =>
   ptePresent(pte) && ptePfn(pte) === pfn && pteUffdWp(pte) === pteUffdWp(first);
 
 /**
- * The entries of a batch are taken away with one flush, and put back when the folio was written to or somebody else holds it. The PTL is held.
+ * The entries of a batch are taken away with one flush, and put back when the folio was written to or somebody else holds it. The
+ * PTL is held.
  *
  * @returns true if they are gone
  */

@@ -131,7 +131,10 @@ function* tryFold(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): 
   if (first !== 0) yield* contpteConvert(k, cpu, mm, vpn, ptep, first);
 }
 
-/** set_ptes(): stores entries for `pages` pages in a row; whole aligned blocks get the contiguous hint at once, a single last entry may fold its block. */
+/**
+ * set_ptes(): stores entries for `pages` pages in a row; whole aligned blocks get the contiguous hint at once, a single last entry
+ * may fold its block.
+ */
 export function* setPtes(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep, pte: Pte, pages = 1): Path {
   if (pages === 1) yield* contpteTryUnfold(k, cpu, mm, vpn, ptep);
   else yield* contpteTryUnfoldPartial(k, cpu, mm, vpn, ptep, pages);

@@ -120,7 +120,10 @@ export class MmuGather {
     });
   }
 
-  /** tlb_finish_mmu(): the last flush. If another gather of this mm is under way, everything is flushed, since that one may have cleared entries that this one skipped. */
+  /**
+   * tlb_finish_mmu(): the last flush. If another gather of this mm is under way, everything is flushed, since that one may have
+   * cleared entries that this one skipped.
+   */
   *finish(): Path {
     const k = this.#k;
     const nested = yield step("mm_tlb_flush_nested", () => (k.mms.tlbFlushPending(this.mm) > 1 ? 1 : 0));

@@ -63,7 +63,10 @@ export function* ptepClearFlush(k: Kernel, cpu: number, mm: number, vpn: number,
   return before;
 }
 
-/** ptep_clear_flush_notify(): in kernels with the invalidate_range hook, tells it the page under the PTL; elsewhere plain {@link ptepClearFlush}. */
+/**
+ * ptep_clear_flush_notify(): in kernels with the invalidate_range hook, tells it the page under the PTL; elsewhere plain {@link
+ * ptepClearFlush}.
+ */
 export function* ptepClearFlushNotify(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<Pte> {
   const before = yield* ptepClearFlush(k, cpu, mm, vpn, ptep);
   yield* notifyUnderPtl(k, mm, vpn, 1);
@@ -127,7 +130,10 @@ export function ptepTestAndClearYoung(k: Kernel, vpn: number, ptep: Ptep): Step 
   });
 }
 
-/** ptep_clear_flush_young(): as {@link ptepTestAndClearYoung}, and flushes: not on x86, without waiting on arm64. Returns 1 if it was young. */
+/**
+ * ptep_clear_flush_young(): as {@link ptepTestAndClearYoung}, and flushes: not on x86, without waiting on arm64. Returns 1 if it
+ * was young.
+ */
 export function* ptepClearFlushYoung(k: Kernel, cpu: number, mm: number, vpn: number, ptep: Ptep): Path<number> {
   const young = yield ptepTestAndClearYoung(k, vpn, ptep);
   if (young === 0) return 0;

@@ -171,10 +171,14 @@ function* moveLocked(k: Kernel, t: Thread, place: Place, sptep: Ptep, dptep: Pte
 
 function* splitSource(k: Kernel, cpu: number, sptep: Ptep): Path<number> {
   const folio = yield step("folio_get", () => {
-    const head = k.pages.head(ptePfn(k.tables.get(sptep)));
+    const pte = k.tables.get(sptep);
+    // The locks are dropped: what was there may be gone, or split by somebody else.
+    if (!isLarge(k, pte)) return 0;
+    const head = k.pages.head(ptePfn(pte));
     k.pages.get(head);
     return head;
   });
+  if (folio === 0) return 0;
   const error = yield* splitFolio(k, cpu, folio);
   yield step("folio_put", () => {
     folioPut(k, folio);

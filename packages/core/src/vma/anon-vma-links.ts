@@ -57,7 +57,10 @@ export function hasUncowedParents(k: Kernel, vma: number): boolean {
   return anonVma !== 0 && k.anonVmas.parent(anonVma) !== 0;
 }
 
-/** anon_vma_interval_tree_foreach(), one step: the VMA that may hold pages of `anonVma` behind `after` (0: the first) that `suits`; 0 for none. */
+/**
+ * anon_vma_interval_tree_foreach(), one step: the VMA that may hold pages of `anonVma` behind `after` (0: the first) that `suits`;
+ * 0 for none.
+ */
 export function nextAnonVma(k: Kernel, anonVma: number, after: number, suits: (vma: number) => boolean): number {
   return k.anonVmas.mappings.next(
     k.anonVmas.rbRoot(anonVma),

@@ -3,7 +3,10 @@ import { filePut } from "../files/file-put.js";
 import { unlinkAnonVmas } from "./anon-vma-links.js";
 import { unlinkFileVma } from "./file-links.js";
 
-/** remove_vma() with unlink_anon_vmas() and unlink_file_vma(): the row goes, with what it refers to. Not in a list any more. Inside a step. */
+/**
+ * remove_vma() with unlink_anon_vmas() and unlink_file_vma(): the row goes, with what it refers to. Not in a list any more. Inside
+ * a step.
+ */
 export function removeVma(k: Kernel, vma: number): void {
   unlinkAnonVmas(k, vma);
   unlinkFileVma(k, vma);

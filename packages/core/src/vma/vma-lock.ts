@@ -18,7 +18,10 @@ export function* mmapWriteDowngrade(k: Kernel, mm: number): Path {
   yield downgradeWrite(k.mms.mmapLock(mm));
 }
 
-/** vma_start_write(): waits for faults that use the VMA under its lock; new ones fall back to mmap_lock. Nothing in kernels without that lock. */
+/**
+ * vma_start_write(): waits for faults that use the VMA under its lock; new ones fall back to mmap_lock. Nothing in kernels without
+ * that lock.
+ */
 export function* vmaStartWrite(k: Kernel, vma: number): Path {
   if (k.profile.perVmaLock === "no") return;
   const lock = k.vmas.lock(vma);

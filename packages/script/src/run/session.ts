@@ -105,8 +105,8 @@ export class ScriptSession implements Cast {
   }
 
   /**
-   * The single accesses that an op consists of, so that a runner can repeat each by itself; undefined for ops that are not made of accesses of
-   * the process or a device.
+   * The single accesses that an op consists of, so that a runner can repeat each by itself; undefined for ops that are not made of
+   * accesses of the process or a device.
    */
   accessesOf({ op, index }: Statement): readonly ScriptAccess[] | undefined {
     if (op.kind !== "device-access" && !(op.kind === "access" && op.child < 0)) return undefined;

@@ -107,11 +107,7 @@ export class PageSnapshots {
       // The next page of a folio, mapped like the one before: what belongs to the folio was looked up for that.
       const ownFlags =
         head !== 0 && pte - before === (level > 0 ? 0 : ONE_PAGE) && pages.isTailOf(pfn, head)
-          ? level > 0
-            ? lastFlags
-            : pages.totalMapcount(pfn) === 1
-              ? lastFlags | X
-              : lastFlags & ~X
+          ? this.#flagsBehind(lastFlags, level, pfn)
           : this.#flags(pte, level, pfn);
       const shown = (ownFlags & P) !== 0 && (ownFlags & Z) === 0;
       head = shown ? pages.head(pfn) : 0;
@@ -130,6 +126,12 @@ export class PageSnapshots {
     }
     if (first >= 0) runs.push([first, used - first, flagText(flags), id, mapcount]);
     return runs;
+  }
+
+  /** The flags of a page whose neighbour in the folio, mapped alike, has `flags`: single entries may be shared one by one. */
+  #flagsBehind(flags: number, level: number, pfn: number): number {
+    if (level > 0) return flags;
+    return this.#kernel.pages.totalMapcount(pfn) === 1 ? flags | X : flags & ~X;
   }
 
   /**

@@ -16,8 +16,8 @@ export interface TlbParts {
 }
 
 /**
- * What executes invalidation commands on these caches: TLBI by VA, ASID and all on the IOTLBs, ATC_INV on the device caches that its stream and
- * substream name. A barrier completes when no access uses what was dropped.
+ * What executes invalidation commands on these caches: TLBI by VA, ASID and all on the IOTLBs, ATC_INV on the device caches that
+ * its stream and substream name. A barrier completes when no access uses what was dropped.
  */
 export function tlbTarget({ iotlbs = [], atcs = [], timedOut, other }: TlbParts): CommandTarget {
   return {

@@ -55,7 +55,8 @@ export class InFlight {
   /**
    * An invalidation of pages [start, end) of `asid` (-1: of all) takes effect.
    *
-   * @param region pages that a block, or a table of leaf entries, maps. A walk for any page of the region may come out with a block that covers the range, or
+   * @param region pages that a block, or a table of leaf entries, maps. A walk for any page of the region may come out with a block
+   *   that covers the range, or
    * may have read the entry that leads to a table that goes. @defaultValue 1, for tables of base pages
    */
   cover(asid: number, start: number, end: number, region = 1): void {

@@ -48,11 +48,11 @@ const AUTO_SUCCESS = -1;
 const AUTO_FAILURE = -2;
 
 /**
- * PCIe's page request interface: the device asks for pages in groups, software answers each group once, after its last request. An answer carries
- * no translation: the device asks for one again, and may be disappointed.
+ * PCIe's page request interface: the device asks for pages in groups, software answers each group once, after its last request. An
+ * answer carries no translation: the device asks for one again, and may be disappointed.
  *
- * The hardware answers by itself where software cannot: a queue that is off or a device that was stopped gets Failure; a full queue gets Success, so that the
- * device tries its translation again.
+ * The hardware answers by itself where software cannot: a queue that is off or a device that was stopped gets Failure; a full queue
+ * gets Success, so that the device tries its translation again.
  *
  * @public
  */

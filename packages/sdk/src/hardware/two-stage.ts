@@ -60,9 +60,9 @@ export function refusingStage(
 }
 
 /**
- * Two stages as one: the table of a guest, then whatever the stages below translate guest-physical pages with. The result has the frame of stage 2
- * and the rights that both give. A cache above keeps that combination, so an invalidation of stage 2 has to drop what was combined
- * from it too.
+ * Two stages as one: the table of a guest, then whatever the stages below translate guest-physical pages with. The result has the
+ * frame of stage 2 and the rights that both give. A cache above keeps that combination, so an invalidation of stage 2 has to drop
+ * what was combined from it too.
  *
  * @public
  */

@@ -21,8 +21,9 @@ const END = 2;
 const BOTH = START | END;
 
 /**
- * Watches the callbacks of one binding: counts them, and compares what they act on with what is declared. Which notifications a callback acts on
- * depends on event, owner and flags only (law 4), so what was acted on once on one side and never on the other is a filter on one side.
+ * Watches the callbacks of one binding: counts them, and compares what they act on with what is declared. Which notifications a
+ * callback acts on depends on event, owner and flags only (law 4), so what was acted on once on one side and never on the other is
+ * a filter on one side.
  */
 export class CallbackWatch {
   readonly #costs: Costs;

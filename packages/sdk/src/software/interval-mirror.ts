@@ -1,5 +1,5 @@
 import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
-import { EBUSY, EFAULT, PAGE_SIZE } from "@mmu-notifier/core";
+import { EBUSY, EFAULT, PAGE_SIZE, pagesPerEntry } from "@mmu-notifier/core";
 import {
   call,
   type Lock,
@@ -28,8 +28,8 @@ export interface IntervalMirrorOptions {
   /** Pages that are mirrored. @defaultValue all that the page table maps */
   readonly pages?: number;
   /**
-   * Ranges that are not acted on: the callback returns without moving the sequence. May look at event, owner and flags only. Right when a concurrent reader
-   * may install what it looked up before.
+   * Ranges that are not acted on: the callback returns without moving the sequence. May look at event, owner and flags only. Right
+   * when a concurrent reader may install what it looked up before.
    */
   readonly ignores?: (range: MmuNotifierRange) => boolean;
   /**
@@ -49,8 +49,9 @@ const OVERTAKEN = 1;
 const USER_LOCK = lockClass("mirror user_lock", "mutex");
 
 /**
- * A table of the driver's own over part of an address space, kept true by an interval notifier: the read_begin, look up, read_retry, install loop of
- * HMM's users (nouveau, mlx5 ODP, test_hmm). One iteration of the loop is one fault; the device's next attempt is the next.
+ * A table of the driver's own over part of an address space, kept true by an interval notifier: the read_begin, look up,
+ * read_retry, install loop of HMM's users (nouveau, mlx5 ODP, test_hmm). One iteration of the loop is one fault; the device's next
+ * attempt is the next.
  *
  * @public
  */
@@ -68,7 +69,7 @@ export class IntervalMirror implements TranslationStage {
     this.#context = context;
     this.#options = options;
     const { bits, first = 0 } = context.geometry;
-    const end = bits.reduce((all, level) => all * 2 ** level, 1) + first;
+    const end = first + pagesPerEntry(context.geometry, bits.length);
     this.#start = options.start ?? first;
     this.#end = options.pages === undefined ? end : this.#start + options.pages;
     this.#stage = new ShadowStage(context, "mirror");
@@ -119,8 +120,8 @@ export class IntervalMirror implements TranslationStage {
   }
 
   /**
-   * hmm_range_fault() and its loop for pages [start, start + pages), as a driver that knows what its device is going to use: all of them are in
-   * the table at once when it returns.
+   * hmm_range_fault() and its loop for pages [start, start + pages), as a driver that knows what its device is going to use: all of
+   * them are in the table at once when it returns.
    *
    * @returns 0 or -errno with nothing installed
    */

@@ -24,9 +24,9 @@ export interface InvalidateCountersOptions {
 }
 
 /**
- * What keeps a shadow MMU's faults and invalidations apart (KVM): a count of invalidations under way with the hull of their frames, a sequence number that
- * moves at every end, and a second count that freezes the memslots in between. Methods are for steps; those marked so under
- * {@link mmuLock}.
+ * What keeps a shadow MMU's faults and invalidations apart (KVM): a count of invalidations under way with the hull of their frames,
+ * a sequence number that moves at every end, and a second count that freezes the memslots in between. Methods are for steps; those
+ * marked so under {@link mmuLock}.
  *
  * @public
  */

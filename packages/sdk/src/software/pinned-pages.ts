@@ -1,5 +1,5 @@
 import { isBlockable, type MmuNotifierRange } from "@mmu-notifier/bus";
-import { EFAULT, PAGE_SIZE } from "@mmu-notifier/core";
+import { EFAULT, PAGE_SIZE, pagesPerEntry } from "@mmu-notifier/core";
 import {
   call,
   type Lock,
@@ -37,9 +37,9 @@ const OVERTAKEN = 1;
 const COVER_MUTEX = lockClass("pinned pages", "mutex");
 
 /**
- * Pages that a driver has pinned for its device (FOLL_LONGTERM): they cannot move, and their content cannot be replaced by a copy, so no event
- * but UNMAP matters. After an unmap the frames stay the device's, but they are not the memory of that address any more: an interval
- * notifier takes them out of the table, as hfi1's does. What was taken out stays pinned until {@link unpin}.
+ * Pages that a driver has pinned for its device (FOLL_LONGTERM): they cannot move, and their content cannot be replaced by a copy,
+ * so no event but UNMAP matters. After an unmap the frames stay the device's, but they are not the memory of that address any more:
+ * an interval notifier takes them out of the table, as hfi1's does. What was taken out stays pinned until {@link unpin}.
  *
  * @public
  */
@@ -67,8 +67,9 @@ export class PinnedPages implements TranslationStage {
 
   /** Begins to hear of unmaps, of the whole address space: 0 or -errno. What a binding's `attach` does. */
   insert(): Path<number> {
-    const { bits, first = 0 } = this.#context.geometry;
-    const pages = bits.reduce((all, level) => all * 2 ** level, 1);
+    const { geometry } = this.#context;
+    const { bits, first = 0 } = geometry;
+    const pages = pagesPerEntry(geometry, bits.length);
     return this.#context.intervals.insert(this.#interval, first * PAGE_SIZE, pages * PAGE_SIZE);
   }
 
@@ -99,7 +100,8 @@ export class PinnedPages implements TranslationStage {
   }
 
   /**
-   * Pins page `vpn` and maps it; a page that is pinned already is left as it is when it has the right, or pinned once more. Sleeps; takes mmap_lock.
+   * Pins page `vpn` and maps it; a page that is pinned already is left as it is when it has the right, or pinned once more. Sleeps;
+   * takes mmap_lock.
    *
    * @returns 0, -errno, or 1 when the page was unmapped meanwhile: nothing is pinned then
    */

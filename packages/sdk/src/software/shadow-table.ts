@@ -110,7 +110,10 @@ export class ShadowTable {
     return count;
   }
 
-  /** fast_page_fault(): gives back a write right that was held back, without lock and without asking the host; false when the host must be asked. */
+  /**
+   * fast_page_fault(): gives back a write right that was held back, without lock and without asking the host; false when the host
+   * must be asked.
+   */
   fixWriteProtection(gfn: number): boolean {
     const ptep = this.#tables.find(this.#root, 0, gfn);
     const spte = ptep === 0 ? 0 : this.#tables.get(ptep);

@@ -52,9 +52,9 @@ export interface WorkbenchOptions {
 }
 
 /**
- * For a driver's own unit tests: a kernel whose page tables the test writes by hand, one address space, devices, and the few
- * kernel paths that matter to a secondary MMU (an upgrade in place, a downgrade, an unmap) with whatever this kernel tells about them. Scripts and
- * whole machines belong to higher floors.
+ * For a driver's own unit tests: a kernel whose page tables the test writes by hand, one address space, devices, and the few kernel
+ * paths that matter to a secondary MMU (an upgrade in place, a downgrade, an unmap) with whatever this kernel tells about them.
+ * Scripts and whole machines belong to higher floors.
  *
  * @public
  */

@@ -39,7 +39,10 @@ const op = fc.oneof(
   { weight: 2, arbitrary: fc.constant("fork") },
 );
 
-/** A script: two mappings to begin with, random ops, each child reaped when the next one is born and at the end; then the device and the CPU read every page. */
+/**
+ * A script: two mappings to begin with, random ops, each child reaped when the next one is born and at the end; then the device and
+ * the CPU read every page.
+ */
 const lines = fc.array(op, { minLength: 3, maxLength: 24 }).map((ops) => {
   const script = [`map 0 4 rw- p anon`, `map 4 4 rw- s mem`];
   let children = 0;

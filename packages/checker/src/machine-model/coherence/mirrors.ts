@@ -26,7 +26,10 @@ export function mirrorReports(mirrors: readonly Holder[], windows: Windows, name
   }
 }
 
-/** After a start and before its end nothing is left of what it announced. Events of a driver's own ranges, and those that it ignores, are its own affair. */
+/**
+ * After a start and before its end nothing is left of what it announced. Events of a driver's own ranges, and those that it
+ * ignores, are its own affair.
+ */
 function announced(
   device: Device,
   events: readonly MmuNotifyEvent[],

@@ -2,8 +2,8 @@ import { type Kernel, PG_ANON } from "@mmu-notifier/core";
 import { Truth } from "./truth.js";
 
 /**
- * The address space that an anonymous frame belongs to when it is not `mm`: one that maps it at page `vpn`, where a child has what its parent
- * had. 0 when there is none, or when `mm` maps it too.
+ * The address space that an anonymous frame belongs to when it is not `mm`: one that maps it at page `vpn`, where a child has what
+ * its parent had. 0 when there is none, or when `mm` maps it too.
  */
 export function ownerOf(k: Kernel, pfn: number, mm: number, vpn: number): number {
   if (!k.pages.test(pfn, PG_ANON)) return 0;

@@ -4,16 +4,15 @@ import {
   type Kernel,
   PG_DIRTY,
   isSwapPte,
+  SWP_DEVICE_EXCLUSIVE_WRITE,
+  SWP_DEVICE_READ,
+  SWP_SWAP,
   ptePfn,
   ptePresent,
   pteWrite,
   swpOffset,
   swpType,
 } from "@mmu-notifier/core";
-
-const SWP_SWAP = 0;
-const SWP_DEVICE_READ = 4;
-const SWP_DEVICE_EXCLUSIVE_WRITE = 7;
 
 /** What the CPU's page table says about one page. */
 export class Truth {

@@ -1,5 +1,6 @@
 import { PTE_VALID } from "@mmu-notifier/core";
 import type { Machine } from "@mmu-notifier/machine";
+import type { Stale } from "../../engine/model.js";
 import { type Cached, cachedIn } from "./cached.js";
 import type { PageName } from "./coherence.js";
 import { Truth } from "./truth.js";
@@ -7,13 +8,38 @@ import { Truth } from "./truth.js";
 /** Pages of one mm that are shown at most. */
 const MOST_PAGES = 6;
 
+/** A page, what the page table says of it, and what each cache says. */
+interface Row {
+  readonly page: string;
+  readonly truth: string;
+  readonly views: readonly { readonly holder: string; readonly entry: string; readonly differs: string | undefined }[];
+}
+
 /** Each page that is mapped or cached: what the page table says, and below it what each cache says. */
 export function viewOf(machine: Machine, page: PageName): readonly string[] {
+  const lines: string[] = [];
+  for (const { page: name, truth, views } of rowsOf(machine, page)) {
+    lines.push(`${name}: page table ${truth}`);
+    for (const { differs, entry, holder } of views)
+      lines.push(`    ${holder}: ${entry}${differs === undefined ? "" : `  <- ${differs}`}`);
+  }
+  return lines;
+}
+
+/** The first cache that does not say what the page table says. */
+export function staleIn(machine: Machine, page: PageName): Stale | undefined {
+  for (const { page: name, truth, views } of rowsOf(machine, page))
+    for (const { differs, entry, holder } of views)
+      if (differs !== undefined) return { page: name, truth, holder, entry };
+  return undefined;
+}
+
+function rowsOf(machine: Machine, page: PageName): readonly Row[] {
   const { kernel } = machine;
   const { mms, tables } = kernel;
   const cached = cachedIn(machine);
   const truth = new Truth(kernel);
-  const lines: string[] = [];
+  const rows: Row[] = [];
   for (let mm = 1; mm < mms.segment.used; mm++) {
     if (!mms.isLive(mm)) continue;
     const own = cached.filter((entry) => entry.mm === mm);
@@ -24,13 +50,14 @@ export function viewOf(machine: Machine, page: PageName): readonly string[] {
       const views = own.filter((entry) => vpn >= entry.vpn && vpn < entry.vpn + entry.pages);
       if (truth.pte === 0 && views.length === 0) continue;
       shown++;
-      lines.push(
-        `${page(vpn, mm)}: page table ${truthText(truth)}`,
-        ...views.map((entry) => viewText(entry, vpn, truth)),
-      );
+      rows.push({
+        page: page(vpn, mm),
+        truth: truthText(truth),
+        views: views.map((entry) => viewIn(entry, vpn, truth)),
+      });
     }
   }
-  return lines;
+  return rows;
 }
 
 function truthText({ dirty, pfn, present, pte, writable }: Truth): string {
@@ -40,16 +67,20 @@ function truthText({ dirty, pfn, present, pte, writable }: Truth): string {
   return `frame ${pfn} r${writable ? "w" : "-"}${writable && !dirty ? " clean" : ""}`;
 }
 
-function viewText({ holder, vpn: from, pfn, write, standing, HD }: Cached, vpn: number, truth: Truth): string {
+function viewIn(
+  { holder, vpn: from, pfn, write, standing, HD }: Cached,
+  vpn: number,
+  truth: Truth,
+): Row["views"][number] {
   const frame = pfn + vpn - from;
   const writable = standing === "mirrors" ? truth.writable : truth.hardwareWritable(HD);
   const differs =
     frame !== truth.pfn
-      ? "  <- another frame"
+      ? "another frame"
       : write && !writable
-        ? "  <- more rights"
+        ? "more rights"
         : !write && writable
-          ? "  <- fewer rights"
-          : "";
-  return `    ${holder}: frame ${frame} r${write ? "w" : "-"}${differs}`;
+          ? "fewer rights"
+          : undefined;
+  return { holder, entry: `frame ${frame} r${write ? "w" : "-"}`, differs };
 }

@@ -37,8 +37,9 @@ const WRITABLE = 8;
 const UNANNOUNCED = 16;
 
 /**
- * Follows a page from frame to frame: what it holds has to go with it, its entry has to be none in between, and what an entry loses has to be
- * announced. Also which page was stored to last, and who has seen that. All of it is in the memory, and but for the last follows from the rest of it.
+ * Follows a page from frame to frame: what it holds has to go with it, its entry has to be none in between, and what an entry loses
+ * has to be announced. Also which page was stored to last, and who has seen that. All of it is in the memory, and but for the last
+ * follows from the rest of it.
  */
 export class WatchedPages {
   readonly #k: Kernel;

@@ -33,12 +33,9 @@ export class Windows {
   /** The task whose step runs; -1 between steps. */
   #task = -1;
 
-  readonly #callbacks: readonly string[];
-
-  constructor({ devices, kernel }: Machine, rows: TaskRows, log: VerdictLog) {
+  constructor({ kernel }: Machine, rows: TaskRows, log: VerdictLog) {
     this.#log = log;
     this.#rows = rows;
-    this.#callbacks = devices.slice(0, MOST_DEVICES).map(({ definition, name }) => `${definition.name} ${name}.`);
     kernel.bus.calls.subscribe((call) => {
       if (this.#task < 0) return;
       if (call.call === "invalidate_range_start") this.#start(call);
@@ -48,15 +45,13 @@ export class Windows {
 
   before(task: number, { left }: Place): void {
     this.#task = task;
-    if (left === undefined) return;
-    const device = this.#callbacks.findIndex((callback) => left.startsWith(callback));
-    if (device < 0) return;
+    if (left === undefined || left.device >= MOST_DEVICES) return;
     const { words } = this.#rows;
     // An end is told when its range is off the list: what is there was announced, to the last by this very callback.
     for (let depth = DEPTH - 1; depth >= 0; depth--) {
       const at = this.#rows.range(task, depth);
       if (words[at] === 0) continue;
-      words[at]! |= FIRST_DEVICE << device;
+      words[at]! |= FIRST_DEVICE << left.device;
       return;
     }
   }

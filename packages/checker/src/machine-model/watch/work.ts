@@ -29,14 +29,14 @@ export class Work {
     const issued = this.#all() - this.#issued;
     if (issued === 0) return;
     const count = (this.#rows.words[this.#rows.commands(task)]! += issued);
-    const device = this.#devices.find(({ definition, name }) => callback.startsWith(`${definition.name} ${name}.`));
-    for (const { declarations } of device?.bindings ?? []) {
+    const { bindings, name } = this.#devices[callback.device]!;
+    for (const { declarations } of bindings) {
       const { maxCommandsPerCall: most = Infinity } = declarations;
       if (count <= most) continue;
       this.#log.record({
         verdict: "COST",
-        about: device!.name,
-        what: `${callback} issues ${count} commands, and ${most} are declared`,
+        about: name,
+        what: `${callback.fn} issues ${count} commands, and ${most} are declared`,
         rule: RULES.W1,
       });
     }

@@ -8,8 +8,8 @@ export interface Shrinkable {
 const HUGE = 512;
 
 /**
- * The smallest script near the given one that still fails: lines are taken out in ever smaller chunks (delta debugging), then numbers are made smaller and words
- * left out, until nothing more can go.
+ * The smallest script near the given one that still fails: lines are taken out in ever smaller chunks (delta debugging), then
+ * numbers are made smaller and words left out, until nothing more can go.
  *
  * @param fails whether a script still shows what is looked for; what is no script does not
  * @param budget how often `fails` may be asked
