@@ -14,7 +14,16 @@ const INODE_STRIDE = 10;
 const INODE = 1;
 const MODE = 2;
 const FILE_COUNT = 3;
-const FILE_STRIDE = 4;
+const FILE_STRIDE = 10;
+
+/** Words of an open file's struct file_ra_state, about its latest readahead: first page, pages, pages behind the mark, order of its folios. */
+export const RA_START = 4;
+export const RA_SIZE = 5;
+export const RA_ASYNC_SIZE = 6;
+export const RA_ORDER = 7;
+/** Page that read(2) read last; {@link PREV_NONE} before the first. */
+export const RA_PREV_INDEX = 8;
+export const PREV_NONE = -1;
 
 /** What an inode is: this decides its fault handlers and its write notification. */
 export const INODE_SHMEM = 1;
@@ -78,6 +87,7 @@ export class Files {
     this.files.i32[file * FILE_STRIDE + INODE] = inode;
     this.files.i32[file * FILE_STRIDE + MODE] = mode;
     this.files.i32[file * FILE_STRIDE + FILE_COUNT] = 1;
+    this.files.i32[file * FILE_STRIDE + RA_PREV_INDEX] = PREV_NONE;
     this.inodes.i32[inode * INODE_STRIDE + LINKS]!++;
     return file;
   }
@@ -101,6 +111,22 @@ export class Files {
 
   mode(file: number): number {
     return this.files.i32[file * FILE_STRIDE + MODE]!;
+  }
+
+  /** A word of the file's readahead state; `word` is one of the RA_ constants. */
+  ra(file: number, word: number): number {
+    return this.files.i32[file * FILE_STRIDE + word]!;
+  }
+
+  setRa(file: number, word: number, value: number): void {
+    this.files.i32[file * FILE_STRIDE + word] = value;
+  }
+
+  /** The window of the file's latest readahead, in pages; its last `asyncSize` pages begin with the mark. */
+  setRaWindow(file: number, start: number, size: number, asyncSize: number): void {
+    this.setRa(file, RA_START, start);
+    this.setRa(file, RA_SIZE, size);
+    this.setRa(file, RA_ASYNC_SIZE, asyncSize);
   }
 
   kind(inode: number): number {

@@ -111,6 +111,7 @@ export {
 } from "./userfaultfd.js";
 
 // Files
+export { DiskReads } from "./files/disk-reads.js";
 export { sysFsync, sysSync, vfsFsyncRange } from "./file-ops/writeback.js";
 export { sysFtruncate } from "./file-ops/truncate.js";
 export {

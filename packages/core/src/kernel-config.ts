@@ -27,8 +27,11 @@ export interface KernelConfig {
   readonly memlockLimit: number;
   /** The task has CAP_IPC_LOCK, CAP_SYS_ADMIN (root). */
   readonly privileged: boolean;
-  /** Largest folio that the disk file system puts into its cache, as an order. Orders between 0 and a huge page's count as 0. */
-  readonly diskFolioOrder: number;
+  /**
+   * Folios of the disk file system's cache: as readahead makes them, or those of files that were written before in pieces of 2^n pages.
+   * Orders between 0 and a huge page's count as 0.
+   */
+  readonly diskFolioOrder: "readahead" | number;
   /** Entries of each CPU's TLB; 0 walks on every access. */
   readonly cpuTlbEntries: number;
   /**
@@ -54,7 +57,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   nodes: 1,
   memlockLimit: -1,
   privileged: true,
-  diskFolioOrder: 0,
+  diskFolioOrder: "readahead",
   cpuTlbEntries: 0,
   lastFreedFirst: false,
 };

@@ -4,6 +4,7 @@ import { Observable, type Subscriber } from "rxjs";
 import { AnonVmas } from "./anon-vma.js";
 import type { Architecture } from "./arch/architecture.js";
 import { PteOps } from "./arch/pte-ops.js";
+import { DiskReads } from "./files/disk-reads.js";
 import { Files } from "./file.js";
 import { FOUR_LEVEL, type Geometry } from "./geometry.js";
 import { HugeAnonOrders } from "./huge/anon-orders.js";
@@ -50,6 +51,8 @@ export class Kernel {
   readonly vmas: Vmas;
   readonly mms: Mms;
   readonly files: Files;
+  /** What disks were asked for and have not delivered. */
+  readonly diskReads: DiskReads;
   readonly anonVmas: AnonVmas;
   readonly swap: Swap;
   readonly uffds: Userfaultfds;
@@ -84,6 +87,7 @@ export class Kernel {
     this.vmas = new Vmas(memory);
     this.mms = new Mms(memory);
     this.files = new Files(memory);
+    this.diskReads = new DiskReads(memory);
     this.anonVmas = new AnonVmas(memory);
     this.swap = new Swap(memory);
     this.uffds = new Userfaultfds(memory);

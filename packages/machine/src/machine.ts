@@ -170,7 +170,7 @@ export class Machine {
   }
 
   /**
-   * Runs a path to its end on the straight runner.
+   * Runs a path to its end on the straight runner. What it asked a disk for and did not wait for is there afterwards.
    *
    * @throws DeadlockError, ContextError, LockOrderError as the path's steps demand; what a driver throws is in {@link driverErrors}
    */
@@ -178,6 +178,7 @@ export class Machine {
     this.#teardown.check();
     try {
       const result = this.scheduler.run(path, name);
+      if (this.kernel.diskReads.pending) this.kernel.diskReads.complete(this.kernel.pages);
       for (const device of this.#devices.values()) device.checkRelease();
       return result;
     } catch (error) {

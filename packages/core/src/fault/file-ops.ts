@@ -1,16 +1,19 @@
-import { type Path, step } from "@mmu-notifier/steps";
-import { INODE_DISK, INODE_SHMEM } from "../file.js";
+import { mightSleep, type Path, step } from "@mmu-notifier/steps";
+import { INODE_DISK, INODE_SHMEM, RA_ASYNC_SIZE, RA_ORDER, RA_SIZE, RA_START } from "../file.js";
+import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD } from "../page.js";
+import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD, PG_UPTODATE } from "../page.js";
 import { thpVmaSuitable, vmaThpDisabled } from "../huge/thp-eligible.js";
-import { VM_EXEC, VM_HUGEPAGE, VM_RAND_READ, VM_UFFD_MINOR } from "../vma.js";
+import { VM_EXEC, VM_HUGEPAGE, VM_RAND_READ, VM_SEQ_READ, VM_UFFD_MINOR } from "../vma.js";
 import { releaseFaultLock } from "./fault-lock.js";
 import { folioLock } from "./folio-lock.js";
 import { mayDropLock } from "./file-write-notify.js";
-import { filemapGet, readAhead, type ReadAround, readAround, shmemGetPage } from "./page-cache.js";
+import { filemapGet, readPage, shmemGetPage } from "./page-cache.js";
+import { pageCacheAsyncRa, pageCacheRaOrder, pageCacheSyncRa } from "./readahead.js";
 import { handleUserfault, userfaultfdMissing } from "./userfault.js";
 import {
+  FAULT_FLAG_TRIED,
   VM_FAULT_HWPOISON,
   VM_FAULT_LOCKED,
   VM_FAULT_MAJOR,
@@ -40,22 +43,17 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
     }
     if (found === MISSING) {
       major = VM_FAULT_MAJOR;
-      const inode = yield step("file->f_mapping", () => k.files.inode(k.vmas.file(vmf.vma)));
-      const pgoff = yield step("vmf->pgoff", () => k.vmas.linearIndex(vmf.vma, vmf.vpn));
-      const how = yield* readHow(k, vmf);
-      if (!mayDropLock(vmf)) {
-        yield* readAround(k, inode, pgoff, how);
-        continue;
-      }
       // Reading takes long: the lock is given up, and the access starts over with the page in the cache.
-      yield* releaseFaultLock(k, vmf);
-      yield* readAround(k, inode, pgoff, how);
+      const drops = mayDropLock(vmf);
+      if (drops) yield* releaseFaultLock(k, vmf);
+      yield* syncMmapReadahead(k, vmf);
+      if (!drops) continue;
       return VM_FAULT_MAJOR | VM_FAULT_RETRY;
     }
     const page = found;
     vmf.page = page;
-    if (vmf.kind === INODE_DISK && !vmf.has(VM_RAND_READ)) {
-      const again = yield* asyncReadahead(k, vmf, page);
+    if (vmf.kind === INODE_DISK) {
+      const again = yield* beforeLock(k, vmf, page);
       if (again !== 0) return again;
     }
     yield folioLock(k, page);
@@ -77,28 +75,67 @@ export function* faultPage(k: Kernel, vmf: VmFault): Path<number> {
   }
 }
 
-/** Code is read from the fault on and never beyond its mapping since v6.17, since it jumps about. */
-function* readHow(k: Kernel, vmf: VmFault): Path<ReadAround> {
-  if (vmf.has(VM_RAND_READ)) return "single";
-  if (!vmf.has(VM_EXEC) || !since(k.profile, 6, 17)) return "around";
-  return { until: yield step("vma_pages", () => k.vmas.linearIndex(vmf.vma, k.vmas.end(vmf.vma))) };
-}
-
-/** do_async_mmap_readahead(): a marked page starts the next batch, with the lock dropped if it may be. VM_FAULT_RETRY then. */
-function* asyncReadahead(k: Kernel, vmf: VmFault, page: number): Path<number> {
-  const marked = yield step("folio_test_readahead", () => (k.pages.test(page, PG_READAHEAD) ? 1 : 0));
-  if (marked === 0) return 0;
-  const inode = yield step("file->f_mapping", () => k.files.inode(k.vmas.file(vmf.vma)));
-  const pgoff = yield step("vmf->pgoff", () => k.vmas.linearIndex(vmf.vma, vmf.vpn));
-  const drops = mayDropLock(vmf);
-  if (drops) yield* releaseFaultLock(k, vmf);
-  yield* readAhead(k, inode, pgoff, page);
-  if (!drops) return 0;
-  yield step("folio_put", () => {
-    k.pages.put(page);
+/** do_sync_mmap_readahead() of a page that is not cached, and the wait until the disk has delivered it. May sleep. */
+function* syncMmapReadahead(k: Kernel, vmf: VmFault): Path {
+  yield mightSleep("do_sync_mmap_readahead");
+  yield step("do_sync_mmap_readahead", () => {
+    const file = k.vmas.file(vmf.vma);
+    const inode = k.files.inode(file);
+    const index = k.vmas.linearIndex(vmf.vma, vmf.vpn);
+    mmapReadahead(k, vmf, file, index);
+    if (filemapGet(k, inode, index) === 0) readPage(k, inode, index);
+    if (!k.pages.test(filemapGet(k, inode, index), PG_UPTODATE)) k.diskReads.complete(k.pages);
     return 0;
   });
-  return VM_FAULT_RETRY;
+}
+
+function mmapReadahead(k: Kernel, vmf: VmFault, file: number, index: number): void {
+  const { files } = k;
+  const most = k.config.readAheadPages;
+  if (vmf.has(VM_HUGEPAGE) && since(k.profile, 5, 18)) {
+    const block = k.tables.hugePages;
+    files.setRa(file, RA_SIZE, vmf.has(VM_RAND_READ) ? block : 2 * block);
+    files.setRa(file, RA_ASYNC_SIZE, block);
+    files.setRa(file, RA_ORDER, hugeOrder(k));
+    return pageCacheRaOrder(k, file, index - (index % block));
+  }
+  const codeAhead = vmf.has(VM_EXEC) && since(k.profile, 6, 17);
+  // A window of one page is that page.
+  if (most <= 1 || (vmf.has(VM_RAND_READ) && !codeAhead)) return;
+  if (vmf.has(VM_SEQ_READ)) return pageCacheSyncRa(k, file, index, most);
+  files.setRa(file, RA_ORDER, 0);
+  if (codeAhead) {
+    // Code jumps about: it is read from the fault on and never beyond its mapping.
+    const end = Math.min(index + most, k.vmas.linearIndex(vmf.vma, k.vmas.end(vmf.vma)));
+    files.setRaWindow(file, index, end - index, 0);
+  } else files.setRaWindow(file, Math.max(0, index - (most >> 1)), most, most >> 2);
+  pageCacheRaOrder(k, file, files.ra(file, RA_START));
+}
+
+const MARKED = 1;
+const ON_ITS_WAY = 2;
+
+/**
+ * do_async_mmap_readahead() and lock_folio_maybe_drop_mmap(): a marked page starts the next window of readahead, and a page that the
+ * disk has not delivered is waited for; both with the fault's lock dropped if it may be. VM_FAULT_RETRY then.
+ */
+function* beforeLock(k: Kernel, vmf: VmFault, page: number): Path<number> {
+  const found = yield step("folio_test_readahead", () => {
+    const ahead = !vmf.has(VM_RAND_READ) && (vmf.flags & FAULT_FLAG_TRIED) === 0 && k.pages.test(page, PG_READAHEAD);
+    return (ahead ? MARKED : 0) | (k.pages.test(page, PG_UPTODATE) ? 0 : ON_ITS_WAY);
+  });
+  if (found === 0) return 0;
+  const drops = mayDropLock(vmf);
+  if (drops) yield* releaseFaultLock(k, vmf);
+  yield mightSleep("page_cache_async_ra");
+  yield step("page_cache_async_ra", () => {
+    const index = k.vmas.linearIndex(vmf.vma, vmf.vpn);
+    if ((found & MARKED) !== 0) pageCacheAsyncRa(k, k.vmas.file(vmf.vma), index, page, k.config.readAheadPages);
+    if ((found & ON_ITS_WAY) !== 0) k.diskReads.complete(k.pages);
+    if (drops) k.pages.put(page);
+    return 0;
+  });
+  return drops ? VM_FAULT_RETRY : 0;
 }
 
 /** The frame with a reference. */

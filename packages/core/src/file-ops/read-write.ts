@@ -1,16 +1,15 @@
 import { call, mightSleep, type Path, step } from "@mmu-notifier/steps";
 import { EBADF, EINVAL } from "../errno.js";
-import { readPage, shmemGetPage } from "../fault/page-cache.js";
-import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM } from "../file.js";
+import { filemapGet, readPage, shmemGetPage } from "../fault/page-cache.js";
+import { pageCacheAsyncRa, pageCacheSyncRa } from "../fault/readahead.js";
+import { FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_DISK, INODE_HUGETLB, INODE_SHMEM, RA_PREV_INDEX } from "../file.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
-import { PG_DIRTY } from "../page.js";
+import { PG_DIRTY, PG_READAHEAD } from "../page.js";
 import type { Thread } from "../thread.js";
 
 /** End of file: pread(2) returns 0 bytes. */
 export const READ_NOTHING = -1000;
-/** Pages that the first read of a file brings in: get_init_ra_size() of one page. */
-const INITIAL_READAHEAD = 4;
 
 /**
  * pread(2) of one byte at `offset` bytes.
@@ -30,17 +29,25 @@ function* pread(k: Kernel, file: number, offset: number): Path<number> {
   yield mightSleep("filemap_read");
   return yield step("filemap_read", () => {
     const inode = k.files.inode(file);
-    return index >= k.files.size(inode) ? READ_NOTHING : contentOf(k, inode, index);
+    return index >= k.files.size(inode) ? READ_NOTHING : contentOf(k, file, inode, index);
   });
 }
 
-function contentOf(k: Kernel, inode: number, index: number): number {
+/** filemap_get_pages() of one page, and the wait until the disk has delivered it. */
+function readCached(k: Kernel, file: number, inode: number, index: number): number {
+  if (filemapGet(k, inode, index) === 0) pageCacheSyncRa(k, file, index, 1);
+  const page = filemapGet(k, inode, index);
+  const first = k.pages.index(k.pages.head(page));
+  if (k.pages.test(page, PG_READAHEAD)) pageCacheAsyncRa(k, file, first, page, index + 1 - first);
+  k.diskReads.complete(k.pages);
+  k.files.setRa(file, RA_PREV_INDEX, index);
+  return k.pages.content(page);
+}
+
+function contentOf(k: Kernel, file: number, inode: number, index: number): number {
   switch (k.files.kind(inode)) {
-    case INODE_DISK: {
-      const end = index === 0 && k.files.cached(inode, 0) === 0 ? INITIAL_READAHEAD : index + 1;
-      for (let at = index; at < end; at++) readPage(k, inode, at);
-      return k.pages.content(k.files.cached(inode, index));
-    }
+    case INODE_DISK:
+      return readCached(k, file, inode, index);
     case INODE_DAX: {
       const pfn = k.files.stored(inode, index);
       return pfn === 0 ? 0 : k.pages.content(pfn);
