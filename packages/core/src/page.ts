@@ -123,23 +123,32 @@ export class Pages {
     return this.segment.alloc(PG_ALLOCATED | flags);
   }
 
-  /** split_folio(): turns a compound page into single frames, each with `references` of its own. */
-  split(head: number, references: number): void {
-    const pages = this.pages(head);
-    const flags = this.flags(head) & ~PG_HEAD;
+  /**
+   * __split_unmapped_folio(): makes single frames of a compound page; or, like the buddy allocator, halves it again and again around
+   * one frame. Every part has the head's flags, and `own` references and one more for each page if the page cache holds them.
+   *
+   * @param around the frame that becomes a single one, with parts as large as possible beside it; without it all become single
+   */
+  split(head: number, own: number, cached: boolean, around?: number): void {
+    const whole = this.order(head);
+    const flags = this.flags(head) & ~PG_HEAD & ~OWN_FLAGS;
     const mapping = this.mapping(head);
     const index = this.index(head);
-    for (let i = 0; i < pages; i++) {
-      const pfn = head + i;
-      const own = this.segment.i32[pfn * STRIDE + FLAGS]! & OWN_FLAGS;
-      this.#set(pfn, FLAGS, (flags & ~OWN_FLAGS) | own);
-      this.#set(pfn, HEAD, 0);
-      this.#set(pfn, PRIVATE, 0);
-      this.#set(pfn, REFCOUNT, references);
-      this.#set(pfn, MAPCOUNT, this.segment.i32[pfn * STRIDE + MAPCOUNT]!);
-      this.#set(pfn, ENTIRE_MAPCOUNT, 0);
-      this.#set(pfn, MAPPING, mapping);
-      this.setIndex(pfn, index + i);
+    for (let offset = 0; offset < 1 << whole;) {
+      const order = around === undefined ? 0 : orderBeside(offset, whole, around - head);
+      const first = head + offset;
+      const pages = 1 << order;
+      for (let pfn = first; pfn < first + pages; pfn++) {
+        const of = this.segment.i32[pfn * STRIDE + FLAGS]! & OWN_FLAGS;
+        this.#set(pfn, FLAGS, of | (pfn === first ? flags | (order > 0 ? PG_HEAD : 0) : PG_ALLOCATED | PG_TAIL));
+        this.#set(pfn, HEAD, pfn === first ? 0 : first);
+        this.#set(pfn, PRIVATE, pfn === first ? order : 0);
+        this.#set(pfn, REFCOUNT, pfn === first ? own + (cached ? pages : 0) : 0);
+        this.#set(pfn, ENTIRE_MAPCOUNT, 0);
+        this.#set(pfn, MAPPING, pfn === first ? mapping : 0);
+        this.setIndex(pfn, pfn === first ? index + offset : 0);
+      }
+      offset += pages;
     }
   }
 
@@ -295,4 +304,11 @@ export class Pages {
   #set(pfn: number, word: number, value: number): void {
     this.segment.i32[pfn * STRIDE + word] = value;
   }
+}
+
+/** The order of the part that begins at `offset` after a folio of order `whole` was halved around the page at `around`. */
+function orderBeside(offset: number, whole: number, around: number): number {
+  let order = whole;
+  while (order > 0 && (offset % (1 << order) !== 0 || (around >= offset && around < offset + (1 << order)))) order--;
+  return order;
 }

@@ -108,7 +108,7 @@ describe("folding runs of 16 entries", () => {
     const machine = new TlbMachine("v7.3", "arm64");
     const { k, mm } = machine;
     const first = k.pages.alloc(4);
-    k.pages.split(first, 1);
+    k.pages.split(first, 1, false);
     const ptep = k.tables.findOrCreate(machine.pgd, 0, 512);
     for (let i = 0; i < CONT_PTES; i++) k.tables.set(ptep + i, mkPte(first + i, READ_ONLY));
     expect(machine.flushes(contpteTryFold(k, 0, mm, 527, ptep + 15))).toEqual([]);

@@ -9,7 +9,7 @@ import { mapPmdOf } from "../huge/file-huge-map.js";
 import { folioAddNewAnonRmap, folioAddRmap } from "../rmap/rmap.js";
 import { setPteAt } from "../tlb/ptep.js";
 import { updateMmuCache } from "../tlb/set-access-flags.js";
-import { VM_SHARED, VM_UFFD_MISSING, VM_UFFD_WP } from "../vma.js";
+import { VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from "../vma.js";
 import { lockPtl, pteAlloc, pteUnchanged, unlockPtl } from "./pte-map.js";
 import { markerUffdWp } from "./pte-marker.js";
 import { VM_FAULT_NOPAGE, VM_FAULT_SIGBUS, type VmFault } from "./vm-fault.js";
@@ -85,7 +85,7 @@ function wholeFolio(k: Kernel, vmf: VmFault, page: number): boolean {
   if (
     pages === 1 ||
     (vmf.kind !== INODE_SHMEM && !since(k.profile, 6, 18)) ||
-    vmf.has(VM_UFFD_MISSING | VM_UFFD_WP) ||
+    vmf.has(VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR) ||
     !since(k.profile, 6, 11)
   )
     return false;
@@ -108,7 +108,7 @@ function mapRest(k: Kernel, vmf: VmFault, page: number): void {
   const pages = k.pages.pages(page);
   for (let other = head; other < head + pages; other++) {
     if (other === page) continue;
-    k.tables.set(vmf.ptep + (other - page), finishEntry(k, vmf, other, true));
+    k.tables.set(vmf.ptep + (other - page), finishEntry(k, vmf, other, false));
     k.pages.get(other);
     folioAddRmap(k, other);
   }

@@ -4,8 +4,9 @@ import { folioLock } from "../fault/folio-lock.js";
 import { FMODE_WRITE, INODE_DAX, INODE_HUGETLB, INODE_SHMEM } from "../file.js";
 import { dropCached } from "../files/file-put.js";
 import { PAGE_SIZE } from "../geometry.js";
-import { splitFolio } from "../huge/split-folio.js";
+import { splitLockedFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_DIRTY, PG_LOCKED, PG_WRITEBACK } from "../page.js";
 import type { Thread } from "../thread.js";
 import { ZAP_FILE_ONLY, ZAP_TRUNCATE } from "../unmap/zap-details.js";
@@ -72,7 +73,13 @@ function* truncateInodePages(k: Kernel, cpu: number, inode: number, first: numbe
         const low = k.pages.index(entry);
         return low < first || low + k.pages.pages(entry) > end ? 1 : 0;
       });
-      if (outside !== 0) yield* splitFolio(k, cpu, entry);
+      if (outside !== 0) {
+        const next = yield* truncatePartialFolio(k, cpu, inode, entry, first, end);
+        if (next !== GONE) {
+          index = next;
+          continue;
+        }
+      }
       yield folioLock(k, entry);
       yield waitFor("folio_wait_writeback", () => !k.pages.test(entry, PG_WRITEBACK));
       yield* unmapFolio(k, cpu, inode, entry);
@@ -89,6 +96,67 @@ function* truncateInodePages(k: Kernel, cpu: number, inode: number, first: numbe
     forget(k, inode, first, end);
     return 0;
   });
+}
+
+const GONE = -1;
+
+/**
+ * truncate_inode_partial_folio(): a large folio that pages [first, end) cut is split where they begin and where they end, and the
+ * caller's reference dropped. What cannot be split stays, zeroed, if it is dirty.
+ *
+ * @returns the page to go on at, or GONE for a folio that goes as a whole
+ */
+function* truncatePartialFolio(
+  k: Kernel,
+  cpu: number,
+  inode: number,
+  head: number,
+  first: number,
+  end: number,
+): Path<number> {
+  yield folioLock(k, head);
+  yield waitFor("folio_wait_writeback", () => !k.pages.test(head, PG_WRITEBACK));
+  const low = yield step("folio->index", () => {
+    if (k.files.kind(inode) === INODE_SHMEM) k.pages.mark(head, PG_DIRTY);
+    return k.pages.index(head);
+  });
+  const high = low + (yield step("folio_size", () => k.pages.pages(head)));
+  const failed = yield* trySplit(k, cpu, head, head + Math.max(0, first - low));
+  if (failed === 0 && end < high) yield* splitEnd(k, cpu, inode, head + (end - low));
+  return yield step("folio_unlock, folio_put", () => {
+    k.pages.unmark(head, PG_LOCKED);
+    if (failed !== 0 && !k.pages.test(head, PG_DIRTY)) return GONE;
+    if (failed !== 0) zeroRange(k, head, Math.max(0, first - low), Math.min(end, high) - low);
+    k.pages.put(head);
+    return failed === 0 ? Math.max(first, low) : high;
+  });
+}
+
+/** The part that the range ends in, if it is still a large one. Whether that works does not matter. */
+function* splitEnd(k: Kernel, cpu: number, inode: number, page: number): Path {
+  const head = yield step("folio_try_get", () => {
+    const part = k.pages.head(page);
+    if (k.pages.order(part) === 0 || k.pages.mapping(part) !== inode || k.pages.test(part, PG_LOCKED)) return 0;
+    k.pages.mark(part, PG_LOCKED);
+    k.pages.get(part);
+    return part;
+  });
+  if (head === 0) return;
+  yield* trySplit(k, cpu, head, page);
+  yield step("folio_unlock, folio_put", () => {
+    k.pages.unmark(head, PG_LOCKED);
+    k.pages.put(head);
+    return 0;
+  });
+}
+
+/** try_folio_split(): since v6.15 into parts as large as possible beside the page. The folio is locked. 0 or -errno. */
+function trySplit(k: Kernel, cpu: number, head: number, page: number): Path<number> {
+  return call("split_folio", splitLockedFolio(k, cpu, head, since(k.profile, 6, 15) ? { around: page } : {}));
+}
+
+function zeroRange(k: Kernel, head: number, from: number, to: number): void {
+  for (let i = from; i < to; i++) k.pages.setContent(head + i, 0);
 }
 
 function nextCached(k: Kernel, inode: number, from: number, end: number): number {

@@ -12,6 +12,14 @@ import { folioMapcount } from "../rmap/rmap.js";
 import { tryToUnmap } from "../rmap/try-to-unmap.js";
 import { TlbUnmapBatch, tryToUnmapFlush } from "../tlb/unmap-batch.js";
 
+/** How the large folio is split. */
+interface Split {
+  /** The parts keep a reference each, for the caller's list. */
+  readonly toList?: boolean;
+  /** Only this page becomes a single one, with parts as large as possible beside it (folio_split()). */
+  readonly around?: number;
+}
+
 /**
  * split_folio(): makes single pages of a large folio. Its mappings wait as migration entries meanwhile; a file's are dropped.
  * The caller has one reference, which stays with the page of `head`.
@@ -32,12 +40,8 @@ function* split(k: Kernel, cpu: number, head: number): Path<number> {
   return result;
 }
 
-/**
- * split_folio_to_list(): {@link splitFolio} of a folio that the caller has locked; of its parts only `head` stays locked.
- *
- * @param toList the parts keep a reference each, for the caller's list
- */
-export function* splitLockedFolio(k: Kernel, cpu: number, head: number, toList = false): Path<number> {
+/** split_folio_to_list(), try_folio_split(): {@link splitFolio} of a folio that the caller has locked; of its parts only `head` stays locked. */
+export function* splitLockedFolio(k: Kernel, cpu: number, head: number, how: Split = {}): Path<number> {
   const pages = yield step("folio_nr_pages", () => k.pages.pages(head));
   if (pages === 1) return 0;
   const root = yield step("folio_get_anon_vma", () =>
@@ -47,16 +51,20 @@ export function* splitLockedFolio(k: Kernel, cpu: number, head: number, toList =
   if (root === 0 && inode === 0) return -EBUSY;
   if (root !== 0) yield downWrite(k.anonVmas.lockOfRoot(root));
   else yield downRead(k.files.iMmapLock(inode));
-  const result = yield* unmapAndSplit(k, cpu, head, pages, root !== 0, toList);
+  const result = yield* unmapAndSplit(k, cpu, head, pages, root !== 0, how);
   if (root !== 0) yield upWrite(k.anonVmas.lockOfRoot(root));
   else yield upRead(k.files.iMmapLock(inode));
   return result;
 }
 
-/** References that do not belong to mappings: the caller's and the page cache's. */
+/** Whether the page cache or the swap cache has a reference for each page. */
+function cached(k: Kernel, head: number): boolean {
+  return !k.pages.test(head, PG_ANON) || k.pages.test(head, PG_SWAPCACHE);
+}
+
+/** References that do not belong to mappings: the caller's and the cache's. */
 function expected(k: Kernel, head: number, pages: number): number {
-  const cached = !k.pages.test(head, PG_ANON) || k.pages.test(head, PG_SWAPCACHE);
-  return 1 + (cached ? pages : 0);
+  return 1 + (cached(k, head) ? pages : 0);
 }
 
 /** unmap_folio(): the flushes are put off and done together since v6.12. */
@@ -74,7 +82,7 @@ function* unmapAndSplit(
   head: number,
   pages: number,
   anon: boolean,
-  toList: boolean,
+  { toList = false, around }: Split,
 ): Path<number> {
   const can = yield step("can_split_folio", () =>
     k.pages.refcount(head) === folioMapcount(k, head) + expected(k, head, pages) ? 1 : 0,
@@ -84,7 +92,7 @@ function* unmapAndSplit(
   const frozen = yield step("folio_ref_freeze", () => {
     if (k.pages.refcount(head) !== expected(k, head, pages)) return 0;
     const slot = k.pages.test(head, PG_SWAPCACHE) ? pageSlot(k, head) : 0;
-    k.pages.split(head, expected(k, head, 1));
+    k.pages.split(head, 1, cached(k, head), around);
     if (slot !== 0) for (let i = 0; i < pages; i++) setFolioSlot(k, head + i, slot + i);
     return 1;
   });
@@ -98,7 +106,8 @@ function* unmapAndSplit(
       yield* removeMigrationPtes(k, cpu, pfn, pfn, { useZeroPage, locking: "held" });
   }
   yield step("free_folio_and_swap_cache", () => {
-    for (let pfn = head + 1; pfn < head + pages; pfn++) {
+    for (let pfn = head + k.pages.pages(head), next = pfn; pfn < head + pages; pfn = next) {
+      next += k.pages.pages(pfn);
       k.pages.unmark(pfn, PG_LOCKED);
       if (!toList) folioPut(k, pfn);
     }

@@ -36,17 +36,24 @@ function* collapse(k: Kernel, cpu: number, inode: number, first: number): Path<n
   );
   const batch = new TlbUnmapBatch();
   let result = SCAN_SUCCEED;
-  for (let i = 0; i < span && result === SCAN_SUCCEED; i++) {
+  for (let i = 0; i < span && result === SCAN_SUCCEED;) {
     const index = first + i;
-    const pfn = yield step("xas_load", () => k.files.cached(inode, index));
+    i++;
+    const pfn = yield step("xas_load", () => {
+      const slot = k.files.cached(inode, index);
+      return slot > 0 ? k.pages.head(slot) : slot;
+    });
     if (pfn <= 0) continue;
     yield folioLock(k, pfn);
     const mapped = yield step("folio_mapped", () => folioMapcount(k, pfn));
     if (mapped !== 0) yield* tryToUnmap(k, cpu, pfn, { batch, ignoreMlock: true });
-    result = yield step("folio_ref_freeze", () => {
+    const pages = yield step("folio_ref_freeze", () => {
       k.pages.unmark(pfn, PG_LOCKED);
-      return k.pages.refcount(pfn) === 1 ? SCAN_SUCCEED : SCAN_BUSY;
+      const own = k.pages.pages(pfn);
+      return k.pages.refcount(pfn) === own ? own : 0;
     });
+    if (pages === 0) result = SCAN_BUSY;
+    else i += pages - 1;
   }
   yield* tryToUnmapFlush(k, cpu, batch);
   yield step("xas_store", () => {

@@ -102,7 +102,7 @@ function* splitPartlyMapped(k: Kernel, cpu: number, folio: number, parts: number
   if (!since(k.profile, 6, 10)) return false;
   const pages = yield step("folio_test_partially_mapped", () => (partlyMapped(k, folio) ? k.pages.pages(folio) : 0));
   if (pages === 0 || (yield folioTrylock(k, folio)) === 0) return false;
-  const failed = yield* splitLockedFolio(k, cpu, folio, true);
+  const failed = yield* splitLockedFolio(k, cpu, folio, { toList: true });
   yield step("folio_unlock", () => {
     k.pages.unmark(folio, PG_LOCKED);
     return 0;

@@ -95,7 +95,7 @@ function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Pat
   if (usable === 1) return true;
   const whole = yield step("folio_test_partially_mapped", () => (swapsWhole(k, head) ? 1 : 0));
   if (whole !== 0) return true;
-  if ((yield* splitLockedFolio(k, cpu, head, true)) !== 0) return false;
+  if ((yield* splitLockedFolio(k, cpu, head, { toList: true })) !== 0) return false;
   const parts = Array.from({ length: usable - 1 }, (_, i) => head + 1 + i);
   // The list is taken from its tail; since v6.15 the parts are put there in ascending order.
   queue.unshift(...(since(k.profile, 6, 15) ? parts.reverse() : parts));
