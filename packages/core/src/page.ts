@@ -308,7 +308,7 @@ export class Pages {
 
 /** The order of the part that begins at `offset` after a folio of order `whole` was halved around the page at `around`. */
 function orderBeside(offset: number, whole: number, around: number): number {
-  let order = whole;
-  while (order > 0 && (offset % (1 << order) !== 0 || (around >= offset && around < offset + (1 << order)))) order--;
-  return order;
+  for (let order = whole; order > 0; order--)
+    if (offset % (1 << order) === 0 && offset >> order !== around >> order) return order;
+  return 0;
 }
