@@ -26,10 +26,10 @@ import {
 const FAILED = VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY;
 
 /** do_fault(): nothing is mapped in a file mapping. */
-export function* doFault(k: Kernel, vmf: VmFault): Path<number> {
-  if (!vmf.write) return yield* call("do_read_fault", doReadFault(k, vmf));
-  if (!vmf.has(VM_SHARED)) return yield* call("do_cow_fault", doCowFault(k, vmf));
-  return yield* call("do_shared_fault", doSharedFault(k, vmf));
+export function doFault(k: Kernel, vmf: VmFault): Path<number> {
+  if (!vmf.write) return call("do_read_fault", doReadFault(k, vmf));
+  if (!vmf.has(VM_SHARED)) return call("do_cow_fault", doCowFault(k, vmf));
+  return call("do_shared_fault", doSharedFault(k, vmf));
 }
 
 function* doReadFault(k: Kernel, vmf: VmFault): Path<number> {

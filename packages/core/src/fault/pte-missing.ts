@@ -5,6 +5,6 @@ import { doFault } from "./file-fault.js";
 import type { VmFault } from "./vm-fault.js";
 
 /** do_pte_missing(): nothing is mapped, or only a marker. */
-export function* doPteMissing(k: Kernel, vmf: VmFault): Path<number> {
-  return vmf.kind === 0 ? yield* doAnonymousPage(k, vmf) : yield* doFault(k, vmf);
+export function doPteMissing(k: Kernel, vmf: VmFault): Path<number> {
+  return vmf.kind === 0 ? doAnonymousPage(k, vmf) : doFault(k, vmf);
 }

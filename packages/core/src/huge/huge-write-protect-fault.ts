@@ -70,9 +70,9 @@ function* hugeWpPage(k: Kernel, vmf: VmFault): Path<number> {
   return VM_FAULT_FALLBACK;
 }
 
-function* notifyBlock(k: Kernel, vmf: VmFault): Path {
+function notifyBlock(k: Kernel, vmf: VmFault): Path {
   const base = hugeBase(k, vmf.vpn);
-  yield* notifyProtectionUpgrade(k, vmf.mm, base, base + k.tables.hugePages);
+  return notifyProtectionUpgrade(k, vmf.mm, base, base + k.tables.hugePages);
 }
 
 /** AnonExclusive already, or the mapping's reference is the only one. Up to v5.18 the map count decided. Inside a step. */

@@ -161,7 +161,7 @@ function* unlock(k: Kernel, mm: number, advice: number): Path {
   else yield* mmapWriteUnlock(k, mm);
 }
 
-function* doBehavior(
+function doBehavior(
   k: Kernel,
   t: Thread,
   from: number,
@@ -170,8 +170,8 @@ function* doBehavior(
   tlb: MmuGather | undefined,
 ): Path<number> {
   if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE)
-    return yield* madvisePopulate(k, t, from, to, advice === MADV_POPULATE_WRITE);
-  return yield* call("madvise_walk_vmas", walkVmas(k, t, from, to, advice, tlb));
+    return madvisePopulate(k, t, from, to, advice === MADV_POPULATE_WRITE);
+  return call("madvise_walk_vmas", walkVmas(k, t, from, to, advice, tlb));
 }
 
 /** madvise_walk_vmas(): VMA after VMA, each clipped to the range. */

@@ -1,4 +1,4 @@
-import { call, inline, type Path, spinLock, spinUnlock, step, type Step } from "@mmu-notifier/steps";
+import { call, inline, NO_STEPS, type Path, spinLock, spinUnlock, step, type Step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import { splitHugePmd } from "../huge/split-huge-pmd.js";
 import { hugetlbChangeProtection } from "../hugetlb/change-protection.js";
@@ -27,8 +27,8 @@ export function* protectionGather(k: Kernel, cpu: number, mm: number): Path<MmuG
 }
 
 /** The flush of what was gathered. */
-export function* finishProtection(k: Kernel, tlb: MmuGather): Path {
-  if (k.profile.mprotectGathers) yield* tlb.finish();
+export function finishProtection(k: Kernel, tlb: MmuGather): Path {
+  return k.profile.mprotectGathers ? tlb.finish() : NO_STEPS;
 }
 
 /**

@@ -8,7 +8,7 @@ import { contpteTryFold } from "../tlb/contpte.js";
 import { pmdpInvalidate, ptepClearFlush, setPteAt } from "../tlb/ptep.js";
 import { VM_SHARED } from "../vma.js";
 import { MAPPED_HUGE, mappedAt, NOT_MAPPED } from "./page-vma-mapped.js";
-import { rmapWalk } from "./rmap-walk.js";
+import { type RmapTarget, rmapWalk } from "./rmap-walk.js";
 
 /**
  * folio_mkclean(): makes every shared mapping of a locked folio read-only and clean, so that the next write to it faults and the
@@ -23,15 +23,24 @@ export function folioMkclean(k: Kernel, cpu: number, head: number): Path<number>
 function* mkclean(k: Kernel, cpu: number, head: number): Path<number> {
   const mapped = yield step("folio_mapped", () => (isMapped(k, head) ? 1 : 0));
   if (mapped === 0) return 0;
-  let cleaned = 0;
-  yield* rmapWalk(k, head, function* ({ vma, mm, start, end }) {
-    const shared = yield step("invalid_mkclean_vma", () => (k.vmas.has(vma, VM_SHARED) ? 1 : 0));
-    if (shared === 0) return true;
-    const next = (from: number): number => mappedAt(k, mm, head, from, end, false);
-    cleaned += yield* pageVmaMkcleanOne(k, cpu, { mm, start, end, next });
-    return true;
-  });
-  return cleaned;
+  const found = { cleaned: 0 };
+  yield* rmapWalk(k, head, (target) => mkcleanVma(k, cpu, head, target, found));
+  return found.cleaned;
+}
+
+/** One VMA of the walk, which always goes on. Adds the entries that changed to `found`. */
+function* mkcleanVma(
+  k: Kernel,
+  cpu: number,
+  head: number,
+  { vma, mm, start, end }: RmapTarget,
+  found: { cleaned: number },
+): Path<boolean> {
+  const shared = yield step("invalid_mkclean_vma", () => (k.vmas.has(vma, VM_SHARED) ? 1 : 0));
+  if (shared === 0) return true;
+  const next = (from: number): number => mappedAt(k, mm, head, from, end, false);
+  found.cleaned += yield* pageVmaMkcleanOne(k, cpu, { mm, start, end, next });
+  return true;
 }
 
 function isMapped(k: Kernel, head: number): boolean {

@@ -31,7 +31,7 @@ import { updateMmuCache } from "../tlb/set-access-flags.js";
 import { VM_LOCKED } from "../vma.js";
 import { MAPPED_HUGE, mappedAt, NOT_MAPPED } from "./page-vma-mapped.js";
 import { folioAddRmap, folioAddRmapEntire } from "./rmap.js";
-import { type RmapLocking, rmapWalk } from "./rmap-walk.js";
+import { type RmapLocking, type RmapTarget, rmapWalk } from "./rmap-walk.js";
 
 /** How migration entries are replaced. */
 export interface RemoveMigrationOptions {
@@ -54,45 +54,42 @@ export function removeMigrationPtes(
   return call("remove_migration_ptes", remove(k, cpu, src, dst, options));
 }
 
-function remove(
+function remove(k: Kernel, cpu: number, src: number, dst: number, options: RemoveMigrationOptions): Path {
+  return rmapWalk(k, src, (target) => removeOne(k, cpu, src, dst, target, options.useZeroPage === true), options.locking);
+}
+
+/** remove_migration_pte(): one VMA of the walk, which always goes on. */
+function* removeOne(
   k: Kernel,
   cpu: number,
   src: number,
   dst: number,
-  { useZeroPage = false, locking = "read" }: RemoveMigrationOptions,
-): Path {
-  return rmapWalk(
-    k,
-    src,
-    function* ({ vma, mm, start, end }) {
-      for (let at = start; at < end;) {
-        const from = at;
-        const found = yield step("page_vma_mapped_walk", () => mappedAt(k, mm, src, from, end, true));
-        if (found === NOT_MAPPED) break;
-        const huge = found >= MAPPED_HUGE;
-        const vpn = huge ? found - MAPPED_HUGE : found;
-        const ptep = yield step("pte_offset_map", () =>
-          k.tables.find(k.mms.pgd(mm), huge ? PMD_LEVEL : PTE_LEVEL, vpn),
-        );
-        yield lockPtl(k, ptep);
-        const entry = yield step("remove_migration_pte", () => {
-          const old = k.tables.get(ptep);
-          if (!isMigrationEntry(old)) return 0;
-          if (useZeroPage && !huge && mapsZero(k, vma, dst + (swpOffset(old) - src))) return zeroEntry(k, vma, old);
-          return presentEntry(k, vma, old, dst + (swpOffset(old) - src), huge);
-        });
-        if (entry !== 0) {
-          yield setPteAt(k, mm, vpn, ptep, entry);
-          if (!huge) yield* contpteTryFold(k, cpu, mm, vpn, ptep);
-          yield* updateMmuCache(k, cpu, mm, vpn);
-        }
-        yield unlockPtl(k, ptep);
-        at = vpn + (huge ? k.tables.hugePages : 1);
-      }
-      return true;
-    },
-    locking,
-  );
+  { vma, mm, start, end }: RmapTarget,
+  useZeroPage: boolean,
+): Path<boolean> {
+  for (let at = start; at < end;) {
+    const from = at;
+    const found = yield step("page_vma_mapped_walk", () => mappedAt(k, mm, src, from, end, true));
+    if (found === NOT_MAPPED) break;
+    const huge = found >= MAPPED_HUGE;
+    const vpn = huge ? found - MAPPED_HUGE : found;
+    const ptep = yield step("pte_offset_map", () => k.tables.find(k.mms.pgd(mm), huge ? PMD_LEVEL : PTE_LEVEL, vpn));
+    yield lockPtl(k, ptep);
+    const entry = yield step("remove_migration_pte", () => {
+      const old = k.tables.get(ptep);
+      if (!isMigrationEntry(old)) return 0;
+      if (useZeroPage && !huge && mapsZero(k, vma, dst + (swpOffset(old) - src))) return zeroEntry(k, vma, old);
+      return presentEntry(k, vma, old, dst + (swpOffset(old) - src), huge);
+    });
+    if (entry !== 0) {
+      yield setPteAt(k, mm, vpn, ptep, entry);
+      if (!huge) yield* contpteTryFold(k, cpu, mm, vpn, ptep);
+      yield* updateMmuCache(k, cpu, mm, vpn);
+    }
+    yield unlockPtl(k, ptep);
+    at = vpn + (huge ? k.tables.hugePages : 1);
+  }
+  return true;
 }
 
 /** The present entry, with the mapping's reference and map count taken. */

@@ -32,16 +32,14 @@ export function tryToMigrate(k: Kernel, cpu: number, head: number, flags: Migrat
   return call("try_to_migrate", migrate(k, cpu, head, flags));
 }
 
-function* migrate(k: Kernel, cpu: number, head: number, flags: MigrateFlags): Path {
-  yield* rmapWalk(
-    k,
-    head,
-    function* (target) {
-      if (!(yield* call("try_to_migrate_one", migrateOne(k, cpu, head, target, flags)))) return false;
-      return (yield step("folio_mapped", () => folioMapcount(k, head))) !== 0;
-    },
-    flags.locking,
-  );
+function migrate(k: Kernel, cpu: number, head: number, flags: MigrateFlags): Path {
+  return rmapWalk(k, head, (target) => migrateVma(k, cpu, head, target, flags), flags.locking);
+}
+
+/** One VMA of the walk, which goes on while anybody maps the folio. */
+function* migrateVma(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: MigrateFlags): Path<boolean> {
+  if (!(yield* call("try_to_migrate_one", migrateOne(k, cpu, head, target, flags)))) return false;
+  return (yield step("folio_mapped", () => folioMapcount(k, head))) !== 0;
 }
 
 /** The folio's split had a range of its own in front of this one until the walk learnt to do it. */

@@ -55,12 +55,15 @@ function* unmap(k: Kernel, cpu: number, head: number, flags: UnmapFlags): Path {
   yield* rmapWalk(
     k,
     head,
-    function* (target) {
-      if (!(yield* call("try_to_unmap_one", unmapOne(k, cpu, head, target, flags)))) return false;
-      return (yield step("folio_mapped", () => folioMapcount(k, head))) !== 0;
-    },
+    (target) => unmapVma(k, cpu, head, target, flags),
     flags.locking ?? (hugetlbFile !== 0 ? "write" : "read"),
   );
+}
+
+/** One VMA of the walk, which goes on while anybody maps the folio. */
+function* unmapVma(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: UnmapFlags): Path<boolean> {
+  if (!(yield* call("try_to_unmap_one", unmapOne(k, cpu, head, target, flags)))) return false;
+  return (yield step("folio_mapped", () => folioMapcount(k, head))) !== 0;
 }
 
 function* unmapOne(k: Kernel, cpu: number, head: number, target: RmapTarget, flags: UnmapFlags): Path<boolean> {

@@ -43,14 +43,14 @@ export function archFlushNotifies(k: Kernel): boolean {
 }
 
 /** flush_tlb_mm(): every translation of the mm. A gather that comes to this says what it had collected; hardware does not care. */
-export function* flushTlbMm(
+export function flushTlbMm(
   k: Kernel,
   cpu: number,
   mm: number,
   { stridePages, lastLevel = false }: FlushOptions = {},
 ): Path {
   const strideShift = stridePages === undefined ? 0 : shiftOf(stridePages);
-  yield* flush(k, cpu, mm, everything(k, strideShift, lastLevel, WHOLE, WHOLE));
+  return flush(k, cpu, mm, everything(k, strideShift, lastLevel, WHOLE, WHOLE));
 }
 
 /** flush_tlb_page(): the leaf that translates page `vpn`, of whatever size; the hook is told one base page. */
@@ -59,8 +59,8 @@ export function flushTlbPage(k: Kernel, cpu: number, mm: number, vpn: number): P
 }
 
 /** The translation of `pages` pages from `vpn` on this CPU only; `notify` says whether secondary TLBs hear of it all the same. */
-export function* flushTlbLocal(k: Kernel, cpu: number, mm: number, vpn: number, pages: number, notify: boolean): Path {
-  yield* flush(k, cpu, mm, ofLeaf(vpn, pages, "local", notify));
+export function flushTlbLocal(k: Kernel, cpu: number, mm: number, vpn: number, pages: number, notify: boolean): Path {
+  return flush(k, cpu, mm, ofLeaf(vpn, pages, "local", notify));
 }
 
 /** flush_tlb_page_nosync(): issues the invalidation, tells the hook and does not wait; a later flush's barrier completes it. */
@@ -74,7 +74,7 @@ export function* flushTlbPageNosync(k: Kernel, cpu: number, mm: number, vpn: num
  * flush_tlb_range(): pages [start, end) at the level whose entries map `stridePages`. Above the architecture's ceiling the whole
  * mm is flushed instead.
  */
-export function* flushTlbRange(
+export function flushTlbRange(
   k: Kernel,
   cpu: number,
   mm: number,
@@ -92,18 +92,16 @@ export function* flushTlbRange(
   const tooMany = entries >= rules.ceilingEntries || to - from > rules.ceilingPages;
   if (!tooMany) {
     const { scope } = rules;
-    yield* flush(k, cpu, mm, { start: from, end: to, entries, strideShift, scope, lastLevel, asked, told: asked });
-  } else if (rules.ceilingFlush === "mm") {
-    yield* flushTlbMm(k, cpu, mm);
-  } else {
-    const told = rules.ceilingTells === "asked" || k.profile.x86HookRange === "asked" ? asked : WHOLE;
-    yield* flush(k, cpu, mm, everything(k, strideShift, lastLevel, asked, told));
+    return flush(k, cpu, mm, { start: from, end: to, entries, strideShift, scope, lastLevel, asked, told: asked });
   }
+  if (rules.ceilingFlush === "mm") return flushTlbMm(k, cpu, mm);
+  const told = rules.ceilingTells === "asked" || k.profile.x86HookRange === "asked" ? asked : WHOLE;
+  return flush(k, cpu, mm, everything(k, strideShift, lastLevel, asked, told));
 }
 
 /** flush_pmd_tlb_range(): pages [start, end) that huge entries map. */
-export function* flushPmdTlbRange(k: Kernel, cpu: number, mm: number, start: number, end: number): Path {
-  yield* flushTlbRange(k, cpu, mm, start, end, {
+export function flushPmdTlbRange(k: Kernel, cpu: number, mm: number, start: number, end: number): Path {
+  return flushTlbRange(k, cpu, mm, start, end, {
     stridePages: k.arch.flush.hugeStride === "entry" ? k.tables.hugePages : 1,
   });
 }
@@ -146,8 +144,8 @@ function* flush(k: Kernel, cpu: number, mm: number, request: Flush): Path {
   if (told !== undefined && !early) yield* notify(k, mm, told.start, told.end);
 }
 
-function* notify(k: Kernel, mm: number, start: number, end: number): Path {
-  yield* k.bus.invalidateRange(mm, start * PAGE_SIZE, end === Infinity ? ULONG_MAX : end * PAGE_SIZE);
+function notify(k: Kernel, mm: number, start: number, end: number): Path {
+  return k.bus.invalidateRange(mm, start * PAGE_SIZE, end === Infinity ? ULONG_MAX : end * PAGE_SIZE);
 }
 
 /** The invalidation leaves this CPU: its own entries go at once, other agents are told. */

@@ -1,5 +1,5 @@
 import { ULONG_MAX } from "@mmu-notifier/bus";
-import { type Path, step } from "@mmu-notifier/steps";
+import { NO_STEPS, type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import { folioPut, freeSwapCache } from "../folio.js";
 import type { Kernel } from "../kernel.js";
@@ -77,8 +77,8 @@ export class MmuGather {
   }
 
   /** tlb_end_vma(): architectures that do not merge VMAs flush here, and so does every one after PFN mappings. */
-  *endVma(pfnMap = false): Path {
-    if (!this.#fullmm && (pfnMap || this.#k.arch.flush.perVma)) yield* this.flushTlbOnly();
+  endVma(pfnMap = false): Path {
+    return !this.#fullmm && (pfnMap || this.#k.arch.flush.perVma) ? this.flushTlbOnly() : NO_STEPS;
   }
 
   /** tlb_flush_mmu_tlbonly(): flushes the range so far, if anything changed. May run under the PTL. */
@@ -167,13 +167,13 @@ function lowestLevel(mask: number): number {
 }
 
 /** tlb_gather_mmu(): begins a gather; from now on others see that the mm has a flush pending. */
-export function* tlbGatherMmu(k: Kernel, cpu: number, mm: number): Path<MmuGather> {
-  return yield* gather(k, cpu, mm, false);
+export function tlbGatherMmu(k: Kernel, cpu: number, mm: number): Path<MmuGather> {
+  return gather(k, cpu, mm, false);
 }
 
 /** tlb_gather_mmu_fullmm(): the gather of an exiting mm. */
-export function* tlbGatherMmuFullmm(k: Kernel, cpu: number, mm: number): Path<MmuGather> {
-  return yield* gather(k, cpu, mm, true);
+export function tlbGatherMmuFullmm(k: Kernel, cpu: number, mm: number): Path<MmuGather> {
+  return gather(k, cpu, mm, true);
 }
 
 function* gather(k: Kernel, cpu: number, mm: number, fullmm: boolean): Path<MmuGather> {

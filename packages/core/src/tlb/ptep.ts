@@ -1,4 +1,4 @@
-import { type Path, step, type Step, stepAt } from "@mmu-notifier/steps";
+import { NO_STEPS, type Path, step, type Step, stepAt } from "@mmu-notifier/steps";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -74,9 +74,9 @@ export function* ptepClearFlushNotify(k: Kernel, cpu: number, mm: number, vpn: n
 }
 
 /** The hook that callers under a PTL call themselves up to v6.5. */
-export function* notifyUnderPtl(k: Kernel, mm: number, vpn: number, pages: number): Path {
-  if (k.profile.hook === "invalidate_range")
-    yield* k.bus.invalidateRange(mm, vpn * PAGE_SIZE, (vpn + pages) * PAGE_SIZE);
+export function notifyUnderPtl(k: Kernel, mm: number, vpn: number, pages: number): Path {
+  if (k.profile.hook !== "invalidate_range") return NO_STEPS;
+  return k.bus.invalidateRange(mm, vpn * PAGE_SIZE, (vpn + pages) * PAGE_SIZE);
 }
 
 /** huge_ptep_clear_flush(): clears a hugetlb entry and flushes it; returns it. What the hook is told is one base page or the leaf. */
@@ -213,9 +213,9 @@ function hugeStart(k: Kernel, vpn: number): number {
   return vpn - (vpn % k.tables.hugePages);
 }
 
-function* flushHuge(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+function flushHuge(k: Kernel, cpu: number, mm: number, vpn: number): Path {
   const start = hugeStart(k, vpn);
-  yield* flushPmdTlbRange(k, cpu, mm, start, start + k.tables.hugePages);
+  return flushPmdTlbRange(k, cpu, mm, start, start + k.tables.hugePages);
 }
 
 /**

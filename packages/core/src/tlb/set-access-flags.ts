@@ -149,11 +149,11 @@ function* foldedSetAccessFlags(
 }
 
 /** The flush after an upgrade: of `pages` pages from `base`, as far as the architecture and the kernel reach. */
-function* upgradeFlush(k: Kernel, cpu: number, mm: number, base: number, pages: number): Path {
-  if (!k.arch.arm64) yield* flushTlbPage(k, cpu, mm, base);
-  else if (k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, base, pages, true);
-  else if (pages === 1) yield* flushTlbPage(k, cpu, mm, base);
-  else yield* flushTlbRange(k, cpu, mm, base, base + pages, { lastLevel: true });
+function upgradeFlush(k: Kernel, cpu: number, mm: number, base: number, pages: number): Path {
+  if (!k.arch.arm64) return flushTlbPage(k, cpu, mm, base);
+  if (k.profile.arm64UpgradeFlush === "local") return flushTlbLocal(k, cpu, mm, base, pages, true);
+  if (pages === 1) return flushTlbPage(k, cpu, mm, base);
+  return flushTlbRange(k, cpu, mm, base, base + pages, { lastLevel: true });
 }
 
 function stored(k: Kernel, before: Pte, entry: Pte): Pte {
@@ -194,7 +194,7 @@ function* preload(k: Kernel, cpu: number, mm: number, vpn: number): Path {
  * flush_tlb_fix_spurious_fault(): the entry already allows the access that faulted, so a stale one must be in the TLB. Nothing
  * where flushes reach every CPU or the CPU walks again by itself; arm64 since v7.0 flushes locally without the hook.
  */
-export function* flushTlbFixSpuriousFault(k: Kernel, cpu: number, mm: number, vpn: number): Path {
-  if (k.arch.arm64 && k.profile.arm64UpgradeFlush === "local") yield* flushTlbLocal(k, cpu, mm, vpn, 1, false);
-  else if (k.arch.setAccessFlags.spurious === "flush-page") yield* flushTlbPage(k, cpu, mm, vpn);
+export function flushTlbFixSpuriousFault(k: Kernel, cpu: number, mm: number, vpn: number): Path {
+  if (k.arch.arm64 && k.profile.arm64UpgradeFlush === "local") return flushTlbLocal(k, cpu, mm, vpn, 1, false);
+  return k.arch.setAccessFlags.spurious === "flush-page" ? flushTlbPage(k, cpu, mm, vpn) : NO_STEPS;
 }

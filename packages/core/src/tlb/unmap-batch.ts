@@ -1,5 +1,5 @@
 import { ULONG_MAX } from "@mmu-notifier/bus";
-import { type Path, step } from "@mmu-notifier/steps";
+import { NO_STEPS, type Path, step } from "@mmu-notifier/steps";
 import { PAGE_SHIFT } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -86,8 +86,8 @@ export function* tryToUnmapFlush(k: Kernel, cpu: number, batch: TlbUnmapBatch): 
 }
 
 /** try_to_unmap_flush_dirty(): only if a dirty entry was put off. */
-export function* tryToUnmapFlushDirty(k: Kernel, cpu: number, batch: TlbUnmapBatch): Path {
-  if (batch.writable) yield* tryToUnmapFlush(k, cpu, batch);
+export function tryToUnmapFlushDirty(k: Kernel, cpu: number, batch: TlbUnmapBatch): Path {
+  return batch.writable ? tryToUnmapFlush(k, cpu, batch) : NO_STEPS;
 }
 
 /**
@@ -108,6 +108,6 @@ export function* flushTlbBatchedPending(k: Kernel, cpu: number, mm: number): Pat
 }
 
 /** The same after a walker of madvise() has dropped the PTL to split a folio, which puts flushes off: since v6.12.y. */
-export function* flushAfterSplit(k: Kernel, cpu: number, mm: number): Path {
-  if (since(k.profile, 6, 12)) yield* flushTlbBatchedPending(k, cpu, mm);
+export function flushAfterSplit(k: Kernel, cpu: number, mm: number): Path {
+  return since(k.profile, 6, 12) ? flushTlbBatchedPending(k, cpu, mm) : NO_STEPS;
 }

@@ -191,13 +191,16 @@ function* disarm(k: Kernel, t: Thread, vma: number, start: number, end: number):
   return yield* change(k, t.cpu, vma, start, end, shape.flags & ~UFFD_FLAGS, 0);
 }
 
+/** {@link disarm} for a VMA that refers to the context `uffd`. */
+function* disarmOwn(k: Kernel, t: Thread, uffd: number, vma: number, from: number, to: number): Path<number> {
+  const own = yield step("vma->vm_userfaultfd_ctx", () => (k.vmas.uffd(vma) === uffd ? 1 : 0));
+  return own !== 0 ? yield* disarm(k, t, vma, from, to) : 0;
+}
+
 /** userfaultfd_release(): the descriptor is closed; every VMA that refers to the context lets go of it. */
 export function* uffdRelease(k: Kernel, t: Thread, uffd: number): Path {
   yield* mmapWriteLock(k, t.mm);
-  yield* forEachVma(k, t, 0, taskPages(k), function* (vma, from, to) {
-    const own = yield step("vma->vm_userfaultfd_ctx", () => (k.vmas.uffd(vma) === uffd ? 1 : 0));
-    return own !== 0 ? yield* disarm(k, t, vma, from, to) : 0;
-  });
+  yield* forEachVma(k, t, 0, taskPages(k), (vma, from, to) => disarmOwn(k, t, uffd, vma, from, to));
   yield* mmapWriteUnlock(k, t.mm);
   yield step("userfaultfd_ctx_put", () => {
     k.uffds.put(uffd);
