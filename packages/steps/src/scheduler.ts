@@ -4,6 +4,7 @@ import { LockOrder } from "./lock-order.js";
 import { isMarker, type Path, type Step } from "./step.js";
 import { nextStep, resumeWith } from "./straight-run.js";
 import { TaskContext } from "./task-context.js";
+import { keepWarm } from "./warm-code.js";
 
 /** Watches every step that runs, for timelines; never takes part. */
 export type StepObserver = (task: Task, step: Step, result: number) => void;
@@ -131,7 +132,7 @@ export class Scheduler {
         this.#waitUntilReady(task, out);
         task.next = undefined;
       }
-      this.#steps++;
+      keepWarm(out, ++this.#steps);
       value = out.run(task.id);
       context.after(out, value);
       if (this.#observer !== undefined) this.#observer(task, out, value);
