@@ -151,15 +151,14 @@ const conformance = {
       variants: [{ name: "conform()", command: [node, passes, ...files.map((name) => join(corpora, name))] }],
       ratios: (rates) => [{ what: "operations a CPU second", value: rates.get("conform()"), ...goal }],
     });
-    const inQemu = (name) => /^(x86|arm64)/.test(name);
+    const machineOf = (name) =>
+      /^(x86|arm64)/.test(name) ? "qemu" : name.startsWith("oracle-finds") ? "oracle" : "linux-6.18";
+    const on = (machine) => sets.filter((name) => machineOf(name) === machine);
     return {
       groups: [
-        group(
-          "Linux 6.18",
-          sets.filter((name) => !inQemu(name)),
-          atLeast(20_000),
-        ),
-        group("kernels in QEMU", sets.filter(inQemu), context),
+        group("Linux 6.18", on("linux-6.18"), atLeast(20_000)),
+        group("kernels in QEMU", on("qemu"), context),
+        group("differences that the oracle has found, most with huge pages", on("oracle"), context),
       ],
     };
   },

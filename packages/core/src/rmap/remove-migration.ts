@@ -55,7 +55,12 @@ export function removeMigrationPtes(
 }
 
 function remove(k: Kernel, cpu: number, src: number, dst: number, options: RemoveMigrationOptions): Path {
-  return rmapWalk(k, src, (target) => removeOne(k, cpu, src, dst, target, options.useZeroPage === true), options.locking);
+  return rmapWalk(
+    k,
+    src,
+    (target) => removeOne(k, cpu, src, dst, target, options.useZeroPage === true),
+    options.locking,
+  );
 }
 
 /** remove_migration_pte(): one VMA of the walk, which always goes on. */
