@@ -45,6 +45,8 @@ const NONE_LEFT = -1;
 const CHANGE = 1;
 const SPLIT = 2;
 const KINDS = 4;
+/** Above the entries of any table. */
+const TABLE_MAX = 2 ** 16;
 
 /** madvise_free_single_vma(): anonymous pages get clean, old and droppable; the write right stays. 0 or -errno. */
 export function madviseFree(
@@ -156,12 +158,14 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
   const ptl = k.tables.ptl(k.tables.tableOf(first));
   yield spinLock(ptl);
   yield* flushTlbBatchedPending(k, cpu, mm);
-  for (let at = start; at < end;) {
+  for (let at = start, whole = start; at < end;) {
     const from = at;
-    const result = yield step("madvise_free_pte_range", () => nextFreed(k, first - start, start, from, end));
+    const known = whole;
+    const result = yield step("madvise_free_pte_range", () => nextFreed(k, first - start, start, from, end, known));
     if (result === NONE_LEFT) break;
-    const vpn = from + Math.floor(result / KINDS);
+    const vpn = from + (Math.floor(result / KINDS) % TABLE_MAX);
     const kind = result % KINDS;
+    whole = vpn + Math.floor(result / (KINDS * TABLE_MAX));
     const ptep = first + (vpn - start);
     at = vpn + 1;
     if (kind === SPLIT) {
@@ -192,8 +196,16 @@ function* freePteRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, en
   yield spinUnlock(ptl);
 }
 
-/** The next page with something left to do outside the step; swap entries and page flags are dealt with on the way. */
-function nextFreed(k: Kernel, base: Ptep, start: number, from: number, end: number): number {
+/**
+ * The next page with something left to do outside the step; swap entries and page flags are dealt with on the way.
+ *
+ * @param known pages before it are known to be mapped in whole folios
+ * @returns what to do + {@link KINDS} times (pages from `from` + {@link TABLE_MAX} times how far from there folios are known to be whole)
+ */
+function nextFreed(k: Kernel, base: Ptep, start: number, from: number, end: number, known: number): number {
+  let whole = known;
+  const found = (vpn: number, kind: number): number =>
+    (Math.max(0, whole - vpn) * TABLE_MAX + (vpn - from)) * KINDS + kind;
   for (let vpn = from; vpn < end; vpn++) {
     const ptep = base + vpn;
     const pte = k.tables.get(ptep);
@@ -208,10 +220,11 @@ function nextFreed(k: Kernel, base: Ptep, start: number, from: number, end: numb
     }
     if (!ptePresent(pte) || pteSpecial(pte)) continue;
     const pfn = ptePfn(pte);
-    if (k.pages.order(pfn) > 0) {
+    if (vpn >= whole && k.pages.order(pfn) > 0) {
       if (since(k.profile, 6, 10) && wholeFolioMapped(k, base, vpn, start, end, pfn)) {
         // All of its pages are freed here: it is no smaller than what is given back.
-      } else if (folioSplittable(k, pfn)) return (vpn - from) * KINDS + SPLIT;
+        whole = vpn + k.pages.pages(pfn) - (pfn - k.pages.head(pfn));
+      } else if (folioSplittable(k, pfn)) return found(vpn, SPLIT);
       else if (since(k.profile, 6, 10)) continue;
       // Up to v6.9 the walk ended here.
       else return NONE_LEFT;
@@ -223,7 +236,7 @@ function nextFreed(k: Kernel, base: Ptep, start: number, from: number, end: numb
       k.pages.unmark(pfn, PG_DIRTY);
     }
     markLazyfree(k, pfn);
-    if (pteYoung(pte) || k.pte.dirty(pte)) return (vpn - from) * KINDS + CHANGE;
+    if (pteYoung(pte) || k.pte.dirty(pte)) return found(vpn, CHANGE);
   }
   return NONE_LEFT;
 }
