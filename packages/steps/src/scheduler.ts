@@ -121,10 +121,8 @@ export class Scheduler {
   /** Takes all steps of a path. */
   #drive<R>(task: RunningTask, path: Path<R>): R {
     const { context } = task;
-    // Looked up once for a path and not for each step: generators of different functions have different shapes.
-    const { next } = path;
     for (let value = 0; ;) {
-      const { done, value: out } = next.call(path, value);
+      const { done, value: out } = path.next(value);
       if (done === true) return out;
       context.before(out);
       if (out.ready !== undefined && !out.ready(task.id)) {
