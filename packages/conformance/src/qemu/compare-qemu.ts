@@ -1,5 +1,5 @@
 import { ARENA_REACH } from "@mmu-notifier/script";
-import { type FieldCounts, type FieldDiff, sameJson } from "../field-diff.js";
+import type { FieldCounts, FieldDiff } from "../field-diff.js";
 import { compareIdentity } from "../identity.js";
 import type { LeftOut } from "../left-out.js";
 import {
@@ -24,7 +24,8 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from "./page-facts.js";
-import type { QemuCall, QemuFault, QemuRecord, QemuResult, QemuSetAccessFlags, QemuVma } from "./qemu-record.js";
+import type { ModelCalls } from "./model-calls.js";
+import type { QemuCall, QemuRecord, QemuResult, QemuVma } from "./qemu-record.js";
 import {
   callOf,
   callsIn,
@@ -40,10 +41,9 @@ import {
 } from "./record-lists.js";
 
 /** One operation of the model in the terms of the records. */
-export interface ModelOperation extends QemuResult {
-  readonly notifier: readonly QemuCall[];
-  readonly pteSet: readonly QemuSetAccessFlags[];
-  readonly faults: readonly QemuFault[];
+export interface ModelOperation {
+  readonly result: QemuResult;
+  readonly calls: ModelCalls;
   readonly vmas: readonly QemuVma[];
 }
 
@@ -117,14 +117,15 @@ export class QemuComparison {
     this.#diffs = [];
     if (isTimed(expected)) {
       this.#leftOut.add("operations whose effect depends on time: NUMA balancing, compaction");
-      this.#field("result", resultOf(expected, expected.op), resultOf(got, expected.op));
+      this.#result(expected, got.result);
       return this.#diffs;
     }
-    this.#field("result", resultOf(expected, expected.op), resultOf(got, expected.op));
-    this.#field("signal", signalOf(expected), signalOf(got));
-    this.#calls(expected.notifier, got.notifier);
-    this.#list("faults", expected.faults, got.faults, sameFault, faultOf);
-    this.#list("pte-set", expected.pteSet, got.pteSet, samePteSet, pteSetOf);
+    this.#result(expected, got.result);
+    if (!this.#counts.count("signal", sameSignal(expected, got.result)))
+      this.#diffs.push({ field: "signal", expected: signalOf(expected), got: signalOf(got.result) });
+    this.#calls(expected.notifier, got.calls.notifier);
+    this.#list("faults", expected.faults, got.calls.faults, sameFault, faultOf);
+    this.#list("pte-set", expected.pteSet, got.calls.pteSet, samePteSet, pteSetOf);
     this.#list("vmas", expected.vmas, got.vmas, sameVma, vmaOf);
     this.#pages(
       pages,
@@ -133,8 +134,11 @@ export class QemuComparison {
     return this.#diffs;
   }
 
-  #field(name: string, expected: unknown, got: unknown): void {
-    if (!this.#counts.count(name, sameJson(expected, got))) this.#diffs.push({ field: name, expected, got });
+  #result(expected: QemuRecord, got: QemuResult): void {
+    const { op } = expected;
+    const equal = errnoOf(expected) === errnoOf(got) && returnedBy(expected, op) === returnedBy(got, op);
+    if (this.#counts.count("result", equal)) return;
+    this.#diffs.push({ field: "result", expected: resultOf(expected, op), got: resultOf(got, op) });
   }
 
   /** Compares lists one by one; what they hold is only put into words for a difference. */
@@ -261,11 +265,25 @@ const SAME_ERRNO: Readonly<Record<string, string>> = {
   EDEADLOCK: "EDEADLK",
 };
 
-function resultOf({ ret, errno }: QemuResult, op: string): unknown {
-  if (errno !== null) return { errno: SAME_ERRNO[errno] ?? errno };
+function errnoOf({ errno }: QemuResult): string | null {
+  return errno === null ? null : (SAME_ERRNO[errno] ?? errno);
+}
+
+/** What is compared of the number that an operation returns; nothing of one that failed. */
+function returnedBy({ ret, errno }: QemuResult, op: string): number | "outside" | undefined {
+  if (errno !== null) return undefined;
   // An address that the kernel chose outside of the arena is not part of a record.
-  if (op === "mremap" && (ret === null || ret < 0 || ret >= ARENA_REACH)) return { ret: "outside" };
-  return ret !== null && ret >= 0 && NUMBER_IS_NO_RESULT.has(op) ? { ret: 0 } : { ret: ret ?? 0 };
+  if (op === "mremap" && (ret === null || ret < 0 || ret >= ARENA_REACH)) return "outside";
+  return ret === null || (ret >= 0 && NUMBER_IS_NO_RESULT.has(op)) ? 0 : ret;
+}
+
+function resultOf(result: QemuResult, op: string): unknown {
+  const errno = errnoOf(result);
+  return errno === null ? { ret: returnedBy(result, op) } : { errno };
+}
+
+function sameSignal(a: QemuResult, b: QemuResult): boolean {
+  return a.sig === b.sig && (a.sigCode ?? null) === (b.sigCode ?? null) && (a.sigPage ?? null) === (b.sigPage ?? null);
 }
 
 function signalOf({ sig, sigCode, sigPage }: QemuResult): unknown {

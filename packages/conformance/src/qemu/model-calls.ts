@@ -54,8 +54,8 @@ export function modelCalls(k: core.Kernel, happened: readonly Happening[], names
         faults.push({
           mm: names.of(event.mm),
           page: event.page,
-          flags: bitNames(FAULT_FLAGS, event.flags),
-          result: bitNames(FAULT_RESULTS, event.result),
+          flags: namesOf(FAULT_FLAGS, flagNames, event.flags),
+          result: namesOf(FAULT_RESULTS, resultNames, event.result),
         });
         break;
       default:
@@ -76,18 +76,30 @@ function callOf(k: core.Kernel, event: Extract<Happening, { kind: "notify" }>, n
   const { call, start, end, event: type, flags, onlyEnd, pte } = event;
   const whole = start === "0" && end === "max";
   const ranged = call !== "release" && call !== "change_pte";
+  const placed = !whole && call !== "release";
   return {
     fn: call,
     mm: names.of(event.mm),
-    ...(whole && ranged ? { whole: true } : {}),
-    ...(whole || call === "release"
-      ? {}
-      : { start: pageOf(start), end: call === "change_pte" ? pageOf(start) + 1 : pageOf(end) }),
-    ...(type === undefined ? {} : { event: type.replace("MMU_NOTIFY_", "") }),
-    ...(flags === undefined ? {} : { flags }),
-    ...(onlyEnd === undefined || !k.profile.hookFromRangeEnd ? {} : { onlyEnd }),
-    ...(pte === undefined ? {} : { newWrite: k.pte.hwWritable(pte, false) }),
+    whole: whole && ranged ? true : undefined,
+    start: placed ? pageOf(start) : undefined,
+    end: placed ? (call === "change_pte" ? pageOf(start) + 1 : pageOf(end)) : undefined,
+    event: type === undefined ? undefined : shortNameOf(type),
+    flags,
+    onlyEnd: k.profile.hookFromRangeEnd ? onlyEnd : undefined,
+    newWrite: pte === undefined ? undefined : k.pte.hwWritable(pte, false),
   };
+}
+
+const shortNames = new Map<string, string>();
+
+/** An event as records write it: without MMU_NOTIFY_ in front. */
+function shortNameOf(event: string): string {
+  let name = shortNames.get(event);
+  if (name === undefined) {
+    name = event.replace("MMU_NOTIFY_", "");
+    shortNames.set(event, name);
+  }
+  return name;
 }
 
 /** A place in whole pages, rounded outwards at its end. */
@@ -148,8 +160,17 @@ const FAULT_RESULTS: BitNames = [
   [core.VM_FAULT_COMPLETED, "COMPLETED"],
 ];
 
-function bitNames(names: BitNames, bits: number): readonly string[] {
-  return names.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
+const flagNames = new Map<number, readonly string[]>();
+const resultNames = new Map<number, readonly string[]>();
+
+/** The names of bits, each combination put into words once and `known` from then on. */
+function namesOf(names: BitNames, known: Map<number, readonly string[]>, bits: number): readonly string[] {
+  let found = known.get(bits);
+  if (found === undefined) {
+    found = names.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
+    known.set(bits, found);
+  }
+  return found;
 }
 
 /** Signal numbers, as a child's exit status tells them. */

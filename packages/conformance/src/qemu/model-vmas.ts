@@ -66,6 +66,18 @@ const LETTERS: readonly (readonly [flag: number, letters: string])[] = [
   [VM_SEALED, "sl"],
 ];
 
+const texts = new Map<number, readonly string[]>();
+
+/** The letters of a VMA's flags: there are few combinations, and each is put into words once. */
+function lettersOf(flags: number): readonly string[] {
+  let letters = texts.get(flags);
+  if (letters === undefined) {
+    letters = LETTERS.filter(([flag]) => (flags & flag) !== 0).map(([, text]) => text);
+    texts.set(flags, letters);
+  }
+  return letters;
+}
+
 /** Everything that smaps prints of a VMA and that records keep. */
 export function modelVmas(k: Kernel, mm: number): readonly QemuVma[] {
   const { vmas, mms } = k;
@@ -83,7 +95,7 @@ export function modelVmas(k: Kernel, mm: number): readonly QemuVma[] {
       prot: letter(VM_READ, "r") + letter(VM_WRITE, "w") + letter(VM_EXEC, "x"),
       shared: (flags & VM_MAYSHARE) !== 0,
       offset: vmas.file(vma) === 0 ? 0 : vmas.pgoff(vma),
-      flags: LETTERS.filter(([flag]) => (flags & flag) !== 0).map(([, letters]) => letters),
+      flags: lettersOf(flags),
     });
   }
 }

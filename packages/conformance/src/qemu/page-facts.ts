@@ -109,15 +109,14 @@ const FROM_SHIFT = 2;
 const TO_SHIFT = 4;
 const RIGHTS = ["none", "ro", "rw", "prot_none"] as const;
 
-/** Recorded transitions, spread over the arena. */
-export function recordedTransitions(arena: number, runs: readonly QemuTransition[]): Int32Array {
-  const transitions = new Int32Array(arena);
+/** Writes recorded transitions, spread over the arena, into `transitions`. */
+export function recordedTransitions(runs: readonly QemuTransition[], transitions: Int32Array): void {
+  transitions.fill(0);
   for (const { page, n, from, to, samePfn } of runs) {
     const code =
       CHANGED | (samePfn ? SAME_FRAME : 0) | (RIGHTS.indexOf(from) << FROM_SHIFT) | (RIGHTS.indexOf(to) << TO_SHIFT);
-    transitions.fill(code, Math.max(0, page), Math.min(arena, page + n));
+    transitions.fill(code, Math.max(0, page), Math.min(transitions.length, page + n));
   }
-  return transitions;
 }
 
 /** A transition as records write it: `ro->rw`, with `=` when the frame stayed. */
@@ -132,15 +131,16 @@ function rightOf(bits: number): number {
 }
 
 /**
- * What changed between two snapshots.
+ * Writes into `transitions` what changed between two snapshots.
  *
  * @param before,now frame numbers of the pages, the same frame having the same number in both; 0 is no frame
  */
 export function transitionsBetween(
   before: { readonly bits: Int32Array; readonly pfns: Int32Array },
   now: { readonly bits: Int32Array; readonly pfns: Int32Array },
-): Int32Array {
-  const transitions = new Int32Array(now.bits.length);
+  transitions: Int32Array,
+): void {
+  transitions.fill(0);
   for (let page = 0; page < transitions.length; page++) {
     const a = before.bits[page]!;
     const b = now.bits[page]!;
@@ -151,5 +151,4 @@ export function transitionsBetween(
     if (from === to && sameFrame && ((a ^ b) & LEVEL_MASK) === 0) continue;
     transitions[page] = CHANGED | (sameFrame ? SAME_FRAME : 0) | (from << FROM_SHIFT) | (to << TO_SHIFT);
   }
-  return transitions;
 }

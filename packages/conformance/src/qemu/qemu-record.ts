@@ -3,19 +3,19 @@ export interface QemuCall {
   readonly fn: string;
   /** `self`, or `mm1` … for children. */
   readonly mm: string;
-  readonly start?: number | null;
-  readonly end?: number | null;
+  readonly start?: number | null | undefined;
+  readonly end?: number | null | undefined;
   /** The whole address space instead of start and end. */
-  readonly whole?: boolean;
+  readonly whole?: boolean | undefined;
   /** Without MMU_NOTIFY_ in front. */
-  readonly event?: string;
+  readonly event?: string | undefined;
   /** Bit 0: the subscriber may sleep. */
-  readonly flags?: number;
+  readonly flags?: number | undefined;
   /** Kernels up to v6.5: the end does not call the hook. */
-  readonly onlyEnd?: boolean;
-  readonly ret?: number;
+  readonly onlyEnd?: boolean | undefined;
+  readonly ret?: number | undefined;
   /** change_pte: the new entry lets writes through. */
-  readonly newWrite?: boolean;
+  readonly newWrite?: boolean | undefined;
   /** Kernel thread that called, when it was not the process itself. */
   readonly task?: string;
   /** Functions on the stack, innermost first. */

@@ -51,6 +51,8 @@ class QemuRun {
   readonly #names = new MmNames();
   readonly #recorded: RecordedPages;
   readonly #model: ModelPages;
+  readonly #expectedTransitions: Int32Array;
+  readonly #gotTransitions: Int32Array;
   #expectedBefore;
   #gotBefore: ModelFacts;
   #error: string | undefined;
@@ -68,6 +70,8 @@ class QemuRun {
     this.#comparison = new QemuComparison(context.counts, context.leftOut);
     this.#recorded = new RecordedPages(this.#arena);
     this.#model = new ModelPages(this.#session.machine.kernel, this.#session.mm, this.#arena);
+    this.#expectedTransitions = new Int32Array(this.#arena);
+    this.#gotTransitions = new Int32Array(this.#arena);
     this.#expectedBefore = this.#recorded.read([]);
     this.#gotBefore = this.#model.take();
   }
@@ -83,15 +87,13 @@ class QemuRun {
     const now = this.#model.take();
     const expectedBefore = this.#expectedBefore;
     const expectedNow = this.#recorded.read(expected.pages);
+    recordedTransitions(expected.transitions, this.#expectedTransitions);
     // After its exit a process has no pages that could have changed.
-    const gone = expected.op === "exit";
+    if (expected.op === "exit") this.#gotTransitions.fill(0);
+    else transitionsBetween(before, now, this.#gotTransitions);
     const diffs = this.#comparison.compare(expected, operation, {
-      expected: {
-        before: expectedBefore,
-        now: expectedNow,
-        transitions: recordedTransitions(this.#arena, expected.transitions),
-      },
-      got: { before, now, transitions: gone ? new Int32Array(this.#arena) : transitionsBetween(before, now) },
+      expected: { before: expectedBefore, now: expectedNow, transitions: this.#expectedTransitions },
+      got: { before, now, transitions: this.#gotTransitions },
     });
     this.#gotBefore = now;
     this.#expectedBefore = expectedNow;
@@ -121,8 +123,8 @@ class QemuRun {
       const record = this.#interpreter.run(statement);
       const happened = record.happened ?? [];
       return {
-        ...modelResult(statement, record),
-        ...modelCalls(kernel, happened, this.#names),
+        result: modelResult(statement, record),
+        calls: modelCalls(kernel, happened, this.#names),
         vmas: modelVmas(kernel, this.#session.mm),
         happened,
       };
