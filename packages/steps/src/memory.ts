@@ -7,7 +7,7 @@ const LIVE = 2;
 const HEADER_WORDS = 4;
 /** Words before a segment's rows in a saved state. */
 const STRIDE_WORD = 1;
-/** Up to so many words a loop is faster than what it takes to call set(). */
+/** Up to so many words a loop is faster than what it takes to call set() or fill(). */
 const FEW_WORDS = 256;
 
 /**
@@ -67,7 +67,7 @@ export class Segment {
       this.i32[USED] = used + 1;
     }
     const at = row * stride;
-    this.i32.fill(0, at, at + stride);
+    clearRow(this.i32, at, at + stride);
     this.i32[at] = mark;
     this.i32[LOWEST_FREE] = row + 1;
     this.i32[LIVE] = this.i32[LIVE]! + 1;
@@ -79,7 +79,7 @@ export class Segment {
     const { stride } = this;
     while ((row + 1) * stride > this.i32.length) this.#grow();
     const at = row * stride;
-    this.i32.fill(0, at, at + stride);
+    clearRow(this.i32, at, at + stride);
     this.i32[at] = mark;
     if (row >= this.i32[USED]!) this.i32[USED] = row + 1;
     if (row === this.i32[LOWEST_FREE]!) this.i32[LOWEST_FREE] = row + 1;
@@ -125,7 +125,7 @@ export class Segment {
         row,
       });
     }
-    this.i32.fill(0, at, at + this.stride);
+    clearRow(this.i32, at, at + this.stride);
     if (row < this.i32[LOWEST_FREE]!) this.i32[LOWEST_FREE] = row;
     this.i32[LIVE] = this.i32[LIVE]! - 1;
     let used = this.i32[USED]!;
@@ -151,6 +151,11 @@ export class Segment {
     this.i32 = bigger;
     this.f64 = new Float64Array(bigger.buffer, 0, bigger.length >> 1);
   }
+}
+
+function clearRow(words: Int32Array, from: number, end: number): void {
+  if (end - from > FEW_WORDS) words.fill(0, from, end);
+  else for (let at = from; at < end; at++) words[at] = 0;
 }
 
 /**

@@ -16,7 +16,7 @@ function backing(name: string): Backing {
 }
 
 /** `map S L PROT p|s BACK [OFF] [flags]`. */
-function mapShort(line: Line, head: Pick<MapOp, "start" | "pages" | "prot">): MapOp {
+function mapShort(line: Line, { start, pages, prot: rights }: Pick<MapOp, "start" | "pages" | "prot">): MapOp {
   const shared = line.oneOf("private or shared", ["p", "s"]) === "s";
   const back = backing(line.name("a backing (anon, huge or a file such as mem)"));
   const offset = line.optionalInteger("a file offset in pages", 0);
@@ -27,7 +27,21 @@ function mapShort(line: Line, head: Pick<MapOp, "start" | "pages" | "prot">): Ma
     else if (word === "hint") chosen.placement = "hint";
     else if (word !== "stack") chosen[word] = true;
   }
-  return { kind: "map", ...head, shared, backing: back, offset, ...chosen };
+  const { placement, populate, locked, noreserve, growsdown } = chosen;
+  return {
+    kind: "map",
+    start,
+    pages,
+    prot: rights,
+    shared,
+    backing: back,
+    offset,
+    placement,
+    populate,
+    locked,
+    noreserve,
+    growsdown,
+  };
 }
 
 const LONG_WORDS = ["anon", "private", "shared", "hugetlb", "over", "populate", "locked", "noreserve"] as const;
