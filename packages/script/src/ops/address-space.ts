@@ -4,6 +4,7 @@ import { advice, type OpSpec, prot, span, spec } from "./spec.js";
 
 const MAP_WORDS = ["norepl", "hint", "populate", "noreserve", "locked", "growsdown", "stack"] as const;
 
+type Head = Pick<MapOp, "start" | "pages" | "prot">;
 type Options = { -readonly [K in "placement" | "populate" | "locked" | "noreserve" | "growsdown"]: MapOp[K] };
 
 function options(placement: MapOp["placement"]): Options {
@@ -16,7 +17,7 @@ function backing(name: string): Backing {
 }
 
 /** `map S L PROT p|s BACK [OFF] [flags]`. */
-function mapShort(line: Line, { start, pages, prot: rights }: Pick<MapOp, "start" | "pages" | "prot">): MapOp {
+function mapShort(line: Line, head: Head): MapOp {
   const shared = line.oneOf("private or shared", ["p", "s"]) === "s";
   const back = backing(line.name("a backing (anon, huge or a file such as mem)"));
   const offset = line.optionalInteger("a file offset in pages", 0);
@@ -27,7 +28,17 @@ function mapShort(line: Line, { start, pages, prot: rights }: Pick<MapOp, "start
     else if (word === "hint") chosen.placement = "hint";
     else if (word !== "stack") chosen[word] = true;
   }
-  const { placement, populate, locked, noreserve, growsdown } = chosen;
+  return mapOp(head, shared, back, offset, chosen);
+}
+
+/** One literal of one shape: ops are made for every line, and copying parts of many shapes into another costs more than reading it. */
+function mapOp(
+  { start, pages, prot: rights }: Head,
+  shared: boolean,
+  back: Backing,
+  offset: number,
+  { placement, populate, locked, noreserve, growsdown }: Options,
+): MapOp {
   return {
     kind: "map",
     start,
@@ -47,7 +58,7 @@ function mapShort(line: Line, { start, pages, prot: rights }: Pick<MapOp, "start
 const LONG_WORDS = ["anon", "private", "shared", "hugetlb", "over", "populate", "locked", "noreserve"] as const;
 
 /** `map S L PROT private|shared anon|fd=NAME [hugetlb] [over] …`, words in any order. */
-function mapLong(line: Line, head: Pick<MapOp, "start" | "pages" | "prot">): MapOp {
+function mapLong(line: Line, head: Head): MapOp {
   const chosen = options("noreplace");
   let shared: boolean | undefined;
   let named: string | undefined;
@@ -69,7 +80,7 @@ function mapLong(line: Line, head: Pick<MapOp, "start" | "pages" | "prot">): Map
   if (shared === undefined) throw line.expected("private or shared");
   if (named === undefined && !anon) throw line.expected("anon or fd=NAME");
   const back: Backing = named === undefined ? { kind: huge ? "huge" : "anon" } : { kind: "file", name: named };
-  return { kind: "map", ...head, shared, backing: back, offset: 0, ...chosen };
+  return mapOp(head, shared, back, 0, chosen);
 }
 
 function map(line: Line): MapOp {
