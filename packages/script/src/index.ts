@@ -33,6 +33,7 @@ export type { SessionOptions } from "./run/session-options.js";
 export { isInArena, placeOf, touchesArena } from "./run/place.js";
 export type { EventRecord, Happening, Livelock, OpRecord, OpResult, Place, Who } from "./run/record.js";
 export { VMA_FLAG_LETTERS, type VmaRecord } from "./snapshot/vma-snapshot.js";
+export { smapsFlags } from "./snapshot/smaps-flags.js";
 export { PageSnapshots, type PageRun } from "./snapshot/page-snapshot.js";
 export { PageView } from "./snapshot/page-view.js";
 

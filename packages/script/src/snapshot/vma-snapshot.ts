@@ -1,33 +1,17 @@
 import {
   type Kernel,
-  VM_ACCOUNT,
-  VM_DONTCOPY,
-  VM_DONTDUMP,
-  VM_DONTEXPAND,
   VM_EXEC,
-  VM_GROWSDOWN,
-  VM_HUGEPAGE,
   VM_HUGETLB,
-  VM_LOCKED,
-  VM_LOCKONFAULT,
-  VM_MAYBE_GUARD,
+  VM_MAYEXEC,
+  VM_MAYREAD,
   VM_MAYSHARE,
-  VM_MAYWRITE,
-  VM_MERGEABLE,
-  VM_MIXEDMAP,
-  VM_NOHUGEPAGE,
-  VM_NORESERVE,
-  VM_RAND_READ,
   VM_READ,
-  VM_SEALED,
-  VM_SEQ_READ,
-  VM_UFFD_MINOR,
-  VM_UFFD_MISSING,
-  VM_UFFD_WP,
-  VM_WIPEONFORK,
+  VM_SHARED,
+  VM_SOFTDIRTY,
   VM_WRITE,
 } from "@mmu-notifier/core";
 import { ARENA_PAGE } from "../script.js";
+import { smapsFlags } from "./smaps-flags.js";
 
 /** `[start, end, "rwxp", file offset, backing, "VmFlags"]`, in pages from the arena's base. */
 export type VmaRecord = readonly [
@@ -39,43 +23,18 @@ export type VmaRecord = readonly [
   flags: string,
 ];
 
-/** The VmFlags of smaps that records keep, in the order smaps prints them. */
-const LETTERS: readonly (readonly [number, string])[] = [
-  [VM_MAYWRITE, "mw"],
-  [VM_GROWSDOWN, "gd"],
-  [VM_UFFD_MISSING, "um"],
-  [VM_MAYBE_GUARD, "gu"],
-  [VM_UFFD_WP, "uw"],
-  [VM_LOCKED, "lo"],
-  [VM_SEQ_READ, "sr"],
-  [VM_RAND_READ, "rr"],
-  [VM_DONTCOPY, "dc"],
-  [VM_DONTEXPAND, "de"],
-  [VM_LOCKONFAULT, "lf"],
-  [VM_ACCOUNT, "ac"],
-  [VM_NORESERVE, "nr"],
-  [VM_HUGETLB, "ht"],
-  [VM_WIPEONFORK, "wf"],
-  [VM_DONTDUMP, "dd"],
-  [VM_MIXEDMAP, "mm"],
-  [VM_HUGEPAGE, "hg"],
-  [VM_NOHUGEPAGE, "nh"],
-  [VM_MERGEABLE, "mg"],
-  [VM_UFFD_MINOR, "ui"],
-  [VM_SEALED, "sl"],
-];
+/** Flags that records do not keep: rights are a field of their own, and soft-dirty is none of the script's doing. */
+const LEFT_OUT = VM_READ | VM_WRITE | VM_EXEC | VM_SHARED | VM_MAYREAD | VM_MAYEXEC | VM_MAYSHARE | VM_SOFTDIRTY;
 
 /** The flags that records keep, as smaps writes them. */
-export const VMA_FLAG_LETTERS: ReadonlySet<string> = new Set(LETTERS.map(([, letters]) => letters));
+export const VMA_FLAG_LETTERS: ReadonlySet<string> = new Set(smapsFlags(~LEFT_OUT));
 
 const flagTexts = new Map<number, string>();
 
 function flagText(flags: number): string {
   let text = flagTexts.get(flags);
   if (text === undefined) {
-    text = LETTERS.filter(([flag]) => (flags & flag) !== 0)
-      .map(([, letters]) => letters)
-      .join(" ");
+    text = smapsFlags(flags & ~LEFT_OUT).join(" ");
     flagTexts.set(flags, text);
   }
   return text;
