@@ -1,6 +1,7 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
+import { since } from "../kernel-profile.js";
 import { PG_HWPOISON, PG_LOCKED, PG_READAHEAD, PG_UPTODATE } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import { folioAddRmap } from "../rmap/rmap.js";
@@ -28,15 +29,23 @@ export function doFaultAround(k: Kernel, vmf: VmFault): Path<number> {
   return call("do_fault_around", faultAround(k, vmf));
 }
 
+const LARGE = 2;
+
 function* faultAround(k: Kernel, vmf: VmFault): Path<number> {
-  const any = yield step("next_uptodate_folio", () => (firstUsable(k, vmf) ? 1 : 0));
-  if (any === 0) return 0;
-  const huge = yield* mapPmd(k, vmf);
-  if (huge !== 0) return huge;
+  const first = yield step("next_uptodate_folio", () => firstUsable(k, vmf));
+  if (first === 0) return 0;
+  const large = first === LARGE;
+  if (large) {
+    const huge = yield* mapPmd(k, vmf);
+    if (huge !== 0) return huge;
+  } else if ((yield step("pmd_none", () => k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn))) === 0) {
+    // Then filemap_map_pmd() is left out, which also makes the page table.
+    return 0;
+  }
   if (!(yield* pteAlloc(k, vmf))) return 0;
   yield lockPtl(k, vmf.ptep);
   // Entries were none and only gain pages here, so no agent can tell whether they come one by one.
-  const mapped = yield step("filemap_map_pages", () => mapWindow(k, vmf));
+  const mapped = yield step("filemap_map_pages", () => mapWindow(k, vmf, large));
   yield unlockPtl(k, vmf.ptep);
   return mapped;
 }
@@ -64,17 +73,28 @@ function windowOf(k: Kernel, vmf: VmFault): readonly [number, number] {
   return [from, Math.min(from + window, table + k.tables.hugePages, k.vmas.end(vmf.vma))];
 }
 
-function firstUsable(k: Kernel, vmf: VmFault): boolean {
-  return eachUsable(k, vmf, () => true);
+/** Whether a page can be mapped, 0 or 1; LARGE when huge pages and whole folios can be: unless the first folio reaches the end of a disk file. */
+function firstUsable(k: Kernel, vmf: VmFault): number {
+  let found = 0;
+  eachUsable(k, vmf, (_vpn, page) => {
+    found = LARGE;
+    if (vmf.kind === INODE_DISK && since(k.profile, 6, 18)) {
+      const head = k.pages.head(page);
+      const end = k.pages.index(head) + k.pages.pages(head);
+      if (end >= k.files.size(k.pages.mapping(head))) found = 1;
+    }
+    return true;
+  });
+  return found;
 }
 
-function mapWindow(k: Kernel, vmf: VmFault): number {
+function mapWindow(k: Kernel, vmf: VmFault, large: boolean): number {
   if (k.tables.find(k.mms.pgd(vmf.mm), PTE_LEVEL, vmf.vpn) !== vmf.ptep) return 0;
   let result = 0;
   let done = 0;
   eachUsable(k, vmf, (vpn, page) => {
     if (vpn < done) return false;
-    const [from, to] = folioExtent(k, vmf, vpn, page);
+    const [from, to] = folioExtent(k, vmf, vpn, page, large);
     if (mapFolioRange(k, vmf, page + (from - vpn), from, to)) result = VM_FAULT_NOPAGE;
     done = to;
     return false;
@@ -84,16 +104,23 @@ function mapWindow(k: Kernel, vmf: VmFault): number {
 
 /**
  * Pages of the folio of `page` that are mapped together, within VMA and page table: those of the window, or in some kernels all of a
- * large folio that lies within the VMA (folio_within_vma()).
+ * large folio that lies within the VMA (folio_within_vma()) and one page table.
  */
-function folioExtent(k: Kernel, vmf: VmFault, vpn: number, page: number): readonly [number, number] {
+function folioExtent(
+  k: Kernel,
+  vmf: VmFault,
+  vpn: number,
+  page: number,
+  large: boolean,
+): readonly [number, number] {
   const head = k.pages.head(page);
   const first = vpn - (page - head);
   const last = first + k.pages.pages(head);
-  const within = first >= k.vmas.start(vmf.vma) && last <= k.vmas.end(vmf.vma);
-  if (!k.profile.faultAroundMapsFolios || !within) return [vpn, Math.min(last, windowOf(k, vmf)[1])];
   const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
-  return [Math.max(first, table), Math.min(last, table + k.tables.hugePages)];
+  const within =
+    first >= Math.max(k.vmas.start(vmf.vma), table) && last <= Math.min(k.vmas.end(vmf.vma), table + k.tables.hugePages);
+  if (!large || !k.profile.faultAroundMapsFolios || !within) return [vpn, Math.min(last, windowOf(k, vmf)[1])];
+  return [first, last];
 }
 
 /** filemap_map_folio_range(): runs of pages that find no entry and are not broken. True when the fault's own page was among them. */

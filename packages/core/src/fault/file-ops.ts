@@ -84,7 +84,7 @@ function* syncMmapReadahead(k: Kernel, vmf: VmFault): Path {
     const index = k.vmas.linearIndex(vmf.vma, vmf.vpn);
     mmapReadahead(k, vmf, file, index);
     if (filemapGet(k, inode, index) === 0) readPage(k, inode, index);
-    if (!k.pages.test(filemapGet(k, inode, index), PG_UPTODATE)) k.diskReads.complete(k.pages);
+    k.diskReads.wait(k.pages, filemapGet(k, inode, index));
     return 0;
   });
 }
@@ -131,7 +131,7 @@ function* beforeLock(k: Kernel, vmf: VmFault, page: number): Path<number> {
   yield step("page_cache_async_ra", () => {
     const index = k.vmas.linearIndex(vmf.vma, vmf.vpn);
     if ((found & MARKED) !== 0) pageCacheAsyncRa(k, k.vmas.file(vmf.vma), index, page, k.config.readAheadPages);
-    if ((found & ON_ITS_WAY) !== 0) k.diskReads.complete(k.pages);
+    k.diskReads.wait(k.pages, page);
     if (drops) k.pages.put(page);
     return 0;
   });

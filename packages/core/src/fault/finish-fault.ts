@@ -1,5 +1,5 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
-import { INODE_SHMEM } from "../file.js";
+import { INODE_DISK, INODE_SHMEM } from "../file.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { MMF_UNSTABLE } from "../mm.js";
@@ -55,7 +55,8 @@ function* finish(k: Kernel, vmf: VmFault, page: number): Path<number> {
     const unstable = yield step("check_stable_address_space", () => k.mms.flags(vmf.mm) & MMF_UNSTABLE);
     if (unstable !== 0) return VM_FAULT_SIGBUS;
   }
-  if (!cow) {
+  const single = cow || (yield step("folio_next_index", () => (crossesEnd(k, vmf, page) ? 1 : 0))) !== 0;
+  if (!single) {
     const huge = yield* mapPmdOf(k, vmf, page);
     if (huge) return 0;
   }
@@ -65,7 +66,7 @@ function* finish(k: Kernel, vmf: VmFault, page: number): Path<number> {
     if (!pteUnchanged(k, vmf)) return CHANGED;
     if (!cow && (k.mms.flags(vmf.mm) & MMF_UNSTABLE) !== 0 && !vmf.has(VM_SHARED)) return UNSTABLE;
     if (cow) folioAddNewAnonRmap(k, page, vmf.vma, vmf.vpn);
-    else if (wholeFolio(k, vmf, page)) mapRest(k, vmf, page);
+    else if (!single && wholeFolio(k, vmf, page)) mapRest(k, vmf, page);
     if (!cow) folioAddRmap(k, page);
     return INSTALL;
   });
@@ -77,6 +78,13 @@ function* finish(k: Kernel, vmf: VmFault, page: number): Path<number> {
   yield unlockPtl(k, vmf.ptep);
   if (decision === UNSTABLE) return VM_FAULT_SIGBUS;
   return decision === INSTALL ? 0 : VM_FAULT_NOPAGE;
+}
+
+/** Since v6.18 nothing of a disk file is mapped behind its end. Inside a step. */
+function crossesEnd(k: Kernel, vmf: VmFault, page: number): boolean {
+  if (vmf.kind !== INODE_DISK || !since(k.profile, 6, 18)) return false;
+  const head = k.pages.head(page);
+  return k.pages.index(head) + k.pages.pages(head) > k.files.size(k.pages.mapping(head));
 }
 
 /** A large folio that lies within VMA and page table is mapped whole: of shmem since v6.11, of any file since v6.18. Inside a step. */

@@ -7,7 +7,10 @@ import { PG_DIRTY, PG_LOCKED, PG_WRITEBACK } from "../page.js";
 import type { Thread } from "../thread.js";
 import { vfsFsyncRange } from "./writeback.js";
 
-/** posix_fadvise(POSIX_FADV_DONTNEED) of a whole file: what is dirty is written back, what nobody maps leaves the cache. */
+/**
+ * posix_fadvise(POSIX_FADV_DONTNEED) of a whole file: what is clean and mapped by nobody leaves the cache; what is dirty is written
+ * back, and since nobody waits for that it stays.
+ */
 export function sysFadviseDontneed(k: Kernel, t: Thread, file: number): Path<number> {
   return call("fadvise64", dontneed(k, t, file));
 }
@@ -15,8 +18,9 @@ export function sysFadviseDontneed(k: Kernel, t: Thread, file: number): Path<num
 function* dontneed(k: Kernel, t: Thread, file: number): Path<number> {
   if (file <= 0) return -EBADF;
   const inode = yield step("file_inode", () => k.files.inode(file));
-  yield* vfsFsyncRange(k, t, inode, 0, Infinity);
+  // The write comes first, but while it is under way its pages cannot go.
   yield* invalidateMappingPages(k, inode);
+  yield* vfsFsyncRange(k, t, inode, 0, Infinity);
   return 0;
 }
 

@@ -39,7 +39,7 @@ function readCached(k: Kernel, file: number, inode: number, index: number): numb
   const page = filemapGet(k, inode, index);
   const first = k.pages.index(k.pages.head(page));
   if (k.pages.test(page, PG_READAHEAD)) pageCacheAsyncRa(k, file, first, page, index + 1 - first);
-  k.diskReads.complete(k.pages);
+  k.diskReads.wait(k.pages, page);
   k.files.setRa(file, RA_PREV_INDEX, index);
   return k.pages.content(page);
 }

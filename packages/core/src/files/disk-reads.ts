@@ -3,8 +3,8 @@ import { type Pages, PG_UPTODATE } from "../page.js";
 
 /**
  * Folios that a disk was asked for and has not delivered: in their cache, locked by the read and not up to date. Whoever needs one
- * waits for it (folio_wait_locked()), and what was asked for before and with it is there by then; whatever a CPU does meanwhile is
- * faster than a disk.
+ * waits for it (folio_wait_locked()), and what was asked for with it is there by then; whatever a CPU does without waiting is faster
+ * than a disk.
  *
  * @public
  */
@@ -21,6 +21,11 @@ export class DiskReads {
   submit(pages: Pages, head: number): void {
     pages.unmark(head, PG_UPTODATE);
     this.#pending.set(this.#list, this.#pending.length(this.#list), head);
+  }
+
+  /** Waits for the folio of `page`; nothing to do if it is there. */
+  wait(pages: Pages, page: number): void {
+    if (!pages.test(page, PG_UPTODATE)) this.complete(pages);
   }
 
   /** The disk has delivered everything. */
