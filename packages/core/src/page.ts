@@ -36,8 +36,6 @@ export const PG_RESERVED = 1 << 15;
 export const PG_HWPOISON = 1 << 16;
 export const PG_ACTIVE = 1 << 17;
 export const PG_UPTODATE = 1 << 18;
-/** Flags of a page, not of its folio. */
-const OWN_FLAGS = PG_ANON_EXCLUSIVE | PG_HWPOISON;
 /** ZONE_DEVICE memory: its frame is never freed to the allocator. */
 export const PG_DEVICE = 1 << 19;
 export const PG_REFERENCED = 1 << 20;
@@ -46,6 +44,10 @@ export const PG_WORKINGSET = 1 << 21;
 export const PG_LAZYFREE = 1 << 22;
 /** The next batch of readahead starts when this page is used. */
 export const PG_READAHEAD = 1 << 23;
+/** The buffer (struct buffer_head) of a page of a large folio of a disk file is dirty. */
+export const PG_BUFFER_DIRTY = 1 << 24;
+/** Flags of a page, not of its folio. */
+const OWN_FLAGS = PG_ANON_EXCLUSIVE | PG_HWPOISON | PG_BUFFER_DIRTY;
 
 /**
  * Page frames: one row a frame, the row number is the pfn. A compound page is a run of rows; what belongs to the folio
@@ -125,7 +127,8 @@ export class Pages {
 
   /**
    * __split_unmapped_folio(): makes single frames of a compound page; or, like the buddy allocator, halves it again and again around
-   * one frame. Every part has the head's flags, and `own` references and one more for each page if the page cache holds them.
+   * one frame. Every part has the head's flags but that of readahead, and `own` references and one more for each page if the page cache
+   * holds them.
    *
    * @param around the frame that becomes a single one, with parts as large as possible beside it; without it all become single
    */
@@ -138,9 +141,10 @@ export class Pages {
       const order = around === undefined ? 0 : orderBeside(offset, whole, around - head);
       const first = head + offset;
       const pages = 1 << order;
+      const copied = offset === 0 ? flags : flags & ~PG_READAHEAD;
       for (let pfn = first; pfn < first + pages; pfn++) {
         const of = this.segment.i32[pfn * STRIDE + FLAGS]! & OWN_FLAGS;
-        this.#set(pfn, FLAGS, of | (pfn === first ? flags | (order > 0 ? PG_HEAD : 0) : PG_ALLOCATED | PG_TAIL));
+        this.#set(pfn, FLAGS, of | (pfn === first ? copied | (order > 0 ? PG_HEAD : 0) : PG_ALLOCATED | PG_TAIL));
         this.#set(pfn, HEAD, pfn === first ? 0 : first);
         this.#set(pfn, PRIVATE, pfn === first ? order : 0);
         this.#set(pfn, REFCOUNT, pfn === first ? own + (cached ? pages : 0) : 0);
@@ -207,6 +211,15 @@ export class Pages {
   setAnonExclusive(pfn: number, exclusive: boolean): void {
     if (exclusive) this.segment.i32[pfn * STRIDE]! |= PG_ANON_EXCLUSIVE;
     else this.segment.i32[pfn * STRIDE]! &= ~PG_ANON_EXCLUSIVE;
+  }
+
+  /** Sets or clears PG_BUFFER_DIRTY of pages [from, to) of the folio that begins at `head`, if it is large. */
+  setBuffersDirty(head: number, from: number, to: number, dirty: boolean): void {
+    if (this.order(head) === 0) return;
+    for (let pfn = head + from; pfn < head + to; pfn++) {
+      if (dirty) this.segment.i32[pfn * STRIDE]! |= PG_BUFFER_DIRTY;
+      else this.segment.i32[pfn * STRIDE]! &= ~PG_BUFFER_DIRTY;
+    }
   }
 
   /** folio_ref_count(). */

@@ -37,6 +37,8 @@ function* mkwrite(k: Kernel, page: number): Path<number> {
       return VM_FAULT_NOPAGE;
     }
     markDirty(k, page);
+    // block_page_mkwrite() prepares the whole folio.
+    k.pages.setBuffersDirty(k.pages.head(page), 0, k.pages.pages(page), true);
     return VM_FAULT_LOCKED;
   });
 }

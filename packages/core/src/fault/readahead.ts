@@ -72,17 +72,17 @@ export function pageCacheSyncRa(k: Kernel, file: number, index: number, count: n
   if (most === 0) return doPageCacheRa(k, inode, index, 1, 0);
   const previous = files.ra(file, RA_PREV_INDEX);
   const sequential = previous !== PREV_NONE && (index === previous || index === previous + 1);
-  files.setRa(file, RA_ORDER, 0);
   if (index === 0 || count > most || sequential) {
     const size = initialSize(count, most);
     const half = since(k.profile, 6, 11) ? size >> 1 : size;
+    files.setRa(file, RA_ORDER, 0);
     submit(k, file, index, size, size > count ? size - count : half, index);
     return;
   }
-  let history = 0;
-  while (history < most && index - history > 0 && filemapGet(k, inode, index - 1 - history) !== 0) history++;
+  const history = cachedBefore(k, inode, index, most);
   if (history <= count) return doPageCacheRa(k, inode, index, count, 0);
   const run = history === index ? history * 2 : history;
+  files.setRa(file, RA_ORDER, 0);
   submit(k, file, index, Math.min(run + count, most), 1, index);
 }
 
@@ -102,9 +102,42 @@ export function pageCacheAsyncRa(k: Kernel, file: number, index: number, page: n
     submitNext(k, file, start + size, Math.max(size, nextSize(size, most)), index);
     return;
   }
-  let miss = index + 1;
-  while (miss <= index + most && filemapGet(k, inode, miss) !== 0) miss++;
+  const miss = nextMiss(k, inode, index + 1, most);
   if (miss - index <= most) submitNext(k, file, miss, nextSize(miss - index + count, most), index);
+}
+
+/** Slots of a node of an XArray. */
+const XA_CHUNK_SIZE = 64;
+
+/**
+ * The slot that xas_load() of page `index` ends at: that of the folio, whose other slots only refer to it. Folios that fill whole nodes
+ * have one slot higher up.
+ */
+function slotOf(k: Kernel, inode: number, index: number): number {
+  const page = filemapGet(k, inode, index);
+  if (page === 0 || k.pages.pages(page) >= XA_CHUNK_SIZE) return index;
+  return k.pages.index(k.pages.head(page));
+}
+
+/**
+ * page_cache_next_miss(): the page that is taken for the first from `index` on that is not cached. Where the search begins inside a
+ * folio it goes on from the folio's slot with the index of the page, and is ahead of the slots until it comes to another node.
+ */
+function nextMiss(k: Kernel, inode: number, index: number, most: number): number {
+  let slot = slotOf(k, inode, index);
+  for (let at = index; at < index + most; at++) {
+    if (filemapGet(k, inode, slot) === 0) return at;
+    slot = slot % XA_CHUNK_SIZE === XA_CHUNK_SIZE - 1 ? at + 1 : slot + 1;
+  }
+  return index + most;
+}
+
+/** page_cache_prev_miss(): how many pages right before `index` are taken for cached, {@link nextMiss} the other way. */
+function cachedBefore(k: Kernel, inode: number, index: number, most: number): number {
+  let slot = slotOf(k, inode, index - 1);
+  let count = 0;
+  for (; count < most && slot >= 0 && filemapGet(k, inode, slot) !== 0; count++) slot--;
+  return count;
 }
 
 /** The next window of a series, in larger folios, that ends where such a folio would. */

@@ -8,8 +8,7 @@ import type { Thread } from "../thread.js";
 import { vfsFsyncRange } from "./writeback.js";
 
 /**
- * posix_fadvise(POSIX_FADV_DONTNEED) of a whole file: what is clean and mapped by nobody leaves the cache; what is dirty is written
- * back, and since nobody waits for that it stays.
+ * posix_fadvise(POSIX_FADV_DONTNEED) of a whole file: what is dirty is written back, what nobody maps or holds leaves the cache.
  */
 export function sysFadviseDontneed(k: Kernel, t: Thread, file: number): Path<number> {
   return call("fadvise64", dontneed(k, t, file));
@@ -18,27 +17,32 @@ export function sysFadviseDontneed(k: Kernel, t: Thread, file: number): Path<num
 function* dontneed(k: Kernel, t: Thread, file: number): Path<number> {
   if (file <= 0) return -EBADF;
   const inode = yield step("file_inode", () => k.files.inode(file));
-  // The write comes first, but while it is under way its pages cannot go.
-  yield* invalidateMappingPages(k, inode);
+  // Nobody waits for the writes, and while they are under way their pages are passed over. If another page could not go either, the
+  // batches of all CPUs are emptied and the cache is looked through once more: by then the writes are over.
+  const failed = yield* invalidateMappingPages(k, inode);
   yield* vfsFsyncRange(k, t, inode, 0, Infinity);
+  if (failed !== 0) yield* invalidateMappingPages(k, inode);
   return 0;
 }
 
-/** invalidate_mapping_pages(): clean pages of a disk file that nobody maps, holds or writes. */
-function* invalidateMappingPages(k: Kernel, inode: number): Path {
-  yield step("invalidate_mapping_pages", () => {
+/** mapping_try_invalidate(): clean pages of a disk file that nobody maps, holds or writes. Returns how many others are clean. */
+function* invalidateMappingPages(k: Kernel, inode: number): Path<number> {
+  return yield step("mapping_try_invalidate", () => {
     if (k.files.kind(inode) !== INODE_DISK) return 0;
     const length = k.files.cacheLength(inode);
+    let failed = 0;
     for (let index = 0; index < length; index++) {
       const pfn = k.files.cached(inode, index);
-      if (pfn > 0 && isUnused(k, k.pages.head(pfn))) dropCached(k, inode, index);
+      const head = pfn > 0 ? k.pages.head(pfn) : 0;
+      if (head === 0 || k.pages.test(head, PG_DIRTY | PG_WRITEBACK | PG_LOCKED)) continue;
+      if (isUnused(k, head)) dropCached(k, inode, index);
+      else failed++;
     }
-    return 0;
+    return failed;
   });
 }
 
 function isUnused(k: Kernel, head: number): boolean {
-  if (k.pages.test(head, PG_DIRTY | PG_WRITEBACK | PG_LOCKED)) return false;
   const pages = k.pages.pages(head);
   for (let pfn = head; pfn < head + pages; pfn++) if (k.pages.totalMapcount(pfn) > 0) return false;
   return k.pages.refcount(head) === pages;

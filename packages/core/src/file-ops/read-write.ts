@@ -102,4 +102,8 @@ function writeByte(k: Kernel, inode: number, index: number, value: number): void
   const pfn = k.files.cached(inode, index);
   k.pages.setContent(pfn, value);
   k.pages.mark(pfn, PG_DIRTY);
+  if (kind === INODE_DISK) {
+    const head = k.pages.head(pfn);
+    k.pages.setBuffersDirty(head, pfn - head, pfn - head + 1, true);
+  }
 }

@@ -8,6 +8,7 @@ import { splitLockedFolio } from "../huge/split-folio.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { PG_DIRTY, PG_LOCKED, PG_WRITEBACK } from "../page.js";
+import { tryToUnmap } from "../rmap/try-to-unmap.js";
 import type { Thread } from "../thread.js";
 import { ZAP_FILE_ONLY, ZAP_TRUNCATE } from "../unmap/zap-details.js";
 import { unmapHugetlbMapping, unmapMappingRange } from "./unmap-mapping.js";
@@ -121,12 +122,16 @@ function* truncatePartialFolio(
     return k.pages.index(head);
   });
   const high = low + (yield step("folio_size", () => k.pages.pages(head)));
+  yield step("folio_zero_range, folio_invalidate", () => {
+    for (let index = Math.max(first, low); index < Math.min(end, high); index++) k.pages.setContent(head + index - low, 0);
+    k.pages.setBuffersDirty(head, Math.max(first, low) - low, Math.min(end, high) - low, false);
+    return 0;
+  });
   const failed = yield* trySplit(k, cpu, head, head + Math.max(0, first - low));
   if (failed === 0 && end < high) yield* splitEnd(k, cpu, inode, head + (end - low));
   return yield step("folio_unlock, folio_put", () => {
     k.pages.unmark(head, PG_LOCKED);
     if (failed !== 0 && !k.pages.test(head, PG_DIRTY)) return GONE;
-    if (failed !== 0) zeroRange(k, head, Math.max(0, first - low), Math.min(end, high) - low);
     k.pages.put(head);
     return failed === 0 ? Math.max(first, low) : high;
   });
@@ -150,13 +155,20 @@ function* splitEnd(k: Kernel, cpu: number, inode: number, page: number): Path {
   });
 }
 
-/** try_folio_split(): since v6.15 into parts as large as possible beside the page. The folio is locked. 0 or -errno. */
-function trySplit(k: Kernel, cpu: number, head: number, page: number): Path<number> {
-  return call("split_folio", splitLockedFolio(k, cpu, head, since(k.profile, 6, 15) ? { around: page } : {}));
-}
-
-function zeroRange(k: Kernel, head: number, from: number, to: number): void {
-  for (let i = from; i < to; i++) k.pages.setContent(head + i, 0);
+/**
+ * try_folio_split_or_unmap(): since v6.15 into parts as large as possible beside the page. A folio of a disk file that cannot be split
+ * loses its mappings since v6.18, so that nothing behind the file's end stays mapped. The folio is locked.
+ *
+ * @returns 0 or -errno
+ */
+function* trySplit(k: Kernel, cpu: number, head: number, page: number): Path<number> {
+  const how = since(k.profile, 6, 15) ? { around: page } : {};
+  const failed = yield* call("split_folio", splitLockedFolio(k, cpu, head, how));
+  if (failed !== 0 && since(k.profile, 6, 18)) {
+    const shmem = yield step("shmem_mapping", () => (k.files.kind(k.pages.mapping(head)) === INODE_SHMEM ? 1 : 0));
+    if (shmem === 0) yield* tryToUnmap(k, cpu, head, { splitHugePmd: true, ignoreMlock: true });
+  }
+  return failed;
 }
 
 function nextCached(k: Kernel, inode: number, from: number, end: number): number {

@@ -96,6 +96,7 @@ function* writeFolio(k: Kernel, cpu: number, head: number): Path<number> {
   yield* folioMkclean(k, cpu, head);
   yield step("folio_start_writeback", () => {
     k.pages.unmark(head, PG_DIRTY);
+    k.pages.setBuffersDirty(head, 0, k.pages.pages(head), false);
     k.pages.mark(head, PG_WRITEBACK);
     return 0;
   });

@@ -1,11 +1,12 @@
 import { call, downRead, downWrite, type Path, step, upRead, upWrite } from "@mmu-notifier/steps";
 import { EAGAIN, EBUSY } from "../errno.js";
+import { INODE_DISK } from "../file.js";
 import { folioTrylock } from "../fault/folio-lock.js";
 import { folioPut } from "../folio.js";
 import { pageSlot, setFolioSlot } from "../folio-swap.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_ANON, PG_LOCKED, PG_SWAPCACHE } from "../page.js";
+import { PG_ANON, PG_BUFFER_DIRTY, PG_LOCKED, PG_SWAPCACHE, PG_WRITEBACK } from "../page.js";
 import { removeMigrationPtes } from "../rmap/remove-migration.js";
 import { tryToMigrate } from "../rmap/try-to-migrate.js";
 import { folioMapcount } from "../rmap/rmap.js";
@@ -49,12 +50,25 @@ export function* splitLockedFolio(k: Kernel, cpu: number, head: number, how: Spl
   );
   const inode = root !== 0 ? 0 : yield step("folio->mapping", () => k.pages.mapping(head));
   if (root === 0 && inode === 0) return -EBUSY;
+  if (inode !== 0) {
+    const released = yield step("filemap_release_folio", () => (releases(k, inode, head) ? 1 : 0));
+    if (released === 0) return -EBUSY;
+  }
   if (root !== 0) yield downWrite(k.anonVmas.lockOfRoot(root));
   else yield downRead(k.files.iMmapLock(inode));
   const result = yield* unmapAndSplit(k, cpu, head, pages, root !== 0, how);
   if (root !== 0) yield upWrite(k.anonVmas.lockOfRoot(root));
   else yield upRead(k.files.iMmapLock(inode));
   return result;
+}
+
+/** try_to_free_buffers(): the folio of a disk file system has no dirty one. */
+function releases(k: Kernel, inode: number, head: number): boolean {
+  if (k.files.kind(inode) !== INODE_DISK) return true;
+  if (k.pages.test(head, PG_WRITEBACK)) return false;
+  const end = head + k.pages.pages(head);
+  for (let pfn = head; pfn < end; pfn++) if ((k.pages.flags(pfn) & PG_BUFFER_DIRTY) !== 0) return false;
+  return true;
 }
 
 /** Whether the page cache or the swap cache has a reference for each page. */
