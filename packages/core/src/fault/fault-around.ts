@@ -106,19 +106,14 @@ function mapWindow(k: Kernel, vmf: VmFault, large: boolean): number {
  * Pages of the folio of `page` that are mapped together, within VMA and page table: those of the window, or in some kernels all of a
  * large folio that lies within the VMA (folio_within_vma()) and one page table.
  */
-function folioExtent(
-  k: Kernel,
-  vmf: VmFault,
-  vpn: number,
-  page: number,
-  large: boolean,
-): readonly [number, number] {
+function folioExtent(k: Kernel, vmf: VmFault, vpn: number, page: number, large: boolean): readonly [number, number] {
   const head = k.pages.head(page);
   const first = vpn - (page - head);
   const last = first + k.pages.pages(head);
   const table = vmf.vpn - (vmf.vpn % k.tables.hugePages);
   const within =
-    first >= Math.max(k.vmas.start(vmf.vma), table) && last <= Math.min(k.vmas.end(vmf.vma), table + k.tables.hugePages);
+    first >= Math.max(k.vmas.start(vmf.vma), table) &&
+    last <= Math.min(k.vmas.end(vmf.vma), table + k.tables.hugePages);
   if (!large || !k.profile.faultAroundMapsFolios || !within) return [vpn, Math.min(last, windowOf(k, vmf)[1])];
   return [first, last];
 }

@@ -123,7 +123,8 @@ function* truncatePartialFolio(
   });
   const high = low + (yield step("folio_size", () => k.pages.pages(head)));
   yield step("folio_zero_range, folio_invalidate", () => {
-    for (let index = Math.max(first, low); index < Math.min(end, high); index++) k.pages.setContent(head + index - low, 0);
+    for (let index = Math.max(first, low); index < Math.min(end, high); index++)
+      k.pages.setContent(head + index - low, 0);
     k.pages.setBuffersDirty(head, Math.max(first, low) - low, Math.min(end, high) - low, false);
     return 0;
   });

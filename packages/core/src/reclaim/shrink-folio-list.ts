@@ -68,6 +68,8 @@ function* shrinkOne(
     if (!(yield* splitLarge(k, cpu, head, queue))) return false;
     if ((yield step("folio_alloc_swap", () => (addToSwap(k, head) ? 1 : 0))) === 0) return false;
   }
+  const early = yield step("folio_test_large", () => (since(k.profile, 6, 12) ? 1 : shmemPages(k, head)));
+  if (early > 1 && !(yield* splitToQueue(k, cpu, head, early, queue))) return false;
   const mapped = yield step("folio_mapped", () => folioMapcount(k, head));
   if (mapped !== 0) {
     const large = yield step("folio_test_pmd_mappable", () => (k.pages.order(head) === hugeOrder(k) ? 1 : 0));
@@ -76,7 +78,11 @@ function* shrinkOne(
     if (left !== 0) return yield* activate(k, head);
   }
   const writes = yield step("folio_test_dirty", () => (writesOut(k, head) ? 1 : 0));
-  if (writes !== 0) yield* tryToUnmapFlushDirty(k, cpu, batch);
+  if (writes !== 0) {
+    yield* tryToUnmapFlushDirty(k, cpu, batch);
+    const large = yield step("shmem_writeout", () => (k.profile.thpSwapsWhole ? 1 : shmemPages(k, head)));
+    if (large > 1 && !(yield* splitToQueue(k, cpu, head, large, queue))) return yield* activate(k, head);
+  }
   const gone = yield step("__remove_mapping", () => (removeMapping(k, head) ? 1 : 0));
   return gone !== 0 ? true : yield* activate(k, head);
 }
@@ -94,9 +100,13 @@ function* splitLarge(k: Kernel, cpu: number, head: number, queue: number[]): Pat
   if (usable === 0) return false;
   if (usable === 1) return true;
   const whole = yield step("folio_test_partially_mapped", () => (swapsWhole(k, head) ? 1 : 0));
-  if (whole !== 0) return true;
+  return whole !== 0 || (yield* splitToQueue(k, cpu, head, usable, queue));
+}
+
+/** split_folio_to_list(): the other pages of the folio come next; false when it cannot be split. */
+function* splitToQueue(k: Kernel, cpu: number, head: number, pages: number, queue: number[]): Path<boolean> {
   if ((yield* splitLockedFolio(k, cpu, head, { toList: true })) !== 0) return false;
-  const parts = Array.from({ length: usable - 1 }, (_, i) => head + 1 + i);
+  const parts = Array.from({ length: pages - 1 }, (_, i) => head + 1 + i);
   // The list is taken from its tail; since v6.15 the parts are put there in ascending order.
   queue.unshift(...(since(k.profile, 6, 15) ? parts.reverse() : parts));
   return true;
@@ -134,6 +144,9 @@ function isShmem(k: Kernel, head: number): boolean {
     !k.pages.test(head, PG_ANON) && k.pages.mapping(head) !== 0 && k.files.kind(k.pages.mapping(head)) === INODE_SHMEM
   );
 }
+
+/** Pages of a memory file's folio; 1 for other memory. A large one is split for swap, since v6.12 when it is no longer mapped. */
+const shmemPages = (k: Kernel, head: number): number => (isShmem(k, head) ? k.pages.pages(head) : 1);
 
 /** pageout(): anonymous and shmem pages are written to swap here; a disk file's dirty pages are left to the flusher. */
 function writesOut(k: Kernel, head: number): boolean {
