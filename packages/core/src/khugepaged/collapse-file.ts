@@ -67,11 +67,18 @@ function* collapse(k: Kernel, cpu: number, inode: number, first: number): Path<n
   return SCAN_PTE_MAPPED_HUGEPAGE;
 }
 
+/** hpage_collapse_scan_file(): the block has a page, and nobody but the cache and mappings holds one. Inside a step. */
 function cacheState(k: Kernel, inode: number, first: number): number {
   const pfn = k.files.cached(inode, first);
   if (pfn > 0 && k.pages.order(pfn) === hugeOrder(k)) return SCAN_PTE_MAPPED_HUGEPAGE;
   let present = 0;
-  for (let i = 0; i < k.tables.hugePages; i++) if (k.files.cached(inode, first + i) !== 0) present++;
+  for (let i = 0; i < k.tables.hugePages;) {
+    const slot = k.files.cached(inode, first + i);
+    const pages = slot > 0 ? k.pages.pages(slot) : 1;
+    if (slot > 0 && k.pages.refcount(slot) !== pages + folioMapcount(k, slot)) return SCAN_BUSY;
+    if (slot !== 0) present++;
+    i += pages;
+  }
   return present === 0 ? SCAN_STOP : SCAN_SUCCEED;
 }
 

@@ -13,6 +13,7 @@ import { VM_PFNMAP } from "../vma.js";
 import { vmaModify, vmaShape } from "../vma/modify.js";
 import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
 import { folioIsolateLru, migratePages, putback } from "./migrate-pages.js";
+import { folioMaybeMappedShared } from "../rmap/maybe-mapped-shared.js";
 import { folioMapcount } from "../rmap/rmap.js";
 
 /**
@@ -125,10 +126,7 @@ function isolateNext(k: Kernel, mm: number, start: number, end: number, node: nu
 
 /** !folio_maybe_mapped_shared() since v6.9; before, folio_estimated_sharers() of the first page had to be 1. */
 function mappedByOne(k: Kernel, head: number, pfn: number): boolean {
-  if (since(k.profile, 6, 9) && !k.pages.test(head, PG_HUGETLB)) {
-    for (let i = 0; i < k.pages.pages(head); i++) if (k.pages.totalMapcount(head + i) > 1) return false;
-    return true;
-  }
+  if (since(k.profile, 6, 9) && !k.pages.test(head, PG_HUGETLB)) return !folioMaybeMappedShared(k, head);
   return k.pages.pages(head) === 1
     ? k.pages.totalMapcount(pfn) === 1
     : folioMapcount(k, head) === 1 || k.pages.totalMapcount(head) === 1;

@@ -26,6 +26,7 @@ import { flushAfterSplit, flushTlbBatchedPending } from "../tlb/unmap-batch.js";
 import { nextPopulatedBlock } from "../unmap/zap-range.js";
 import { VM_HUGETLB, VM_LOCKED, VM_PFNMAP } from "../vma.js";
 import { reclaimPages } from "./shrink-folio-list.js";
+import { folioMaybeMappedShared } from "../rmap/maybe-mapped-shared.js";
 import { folioMapcount } from "../rmap/rmap.js";
 
 /**
@@ -86,7 +87,9 @@ function* pmdRange(k: Kernel, cpu: number, tlb: MmuGather, start: number, end: n
 
 function hugeKind(k: Kernel, pmd: Pte, whole: boolean): number {
   if (!pteHugeLeaf(pmd)) return ptePresent(pmd) ? REGULAR : SKIP;
-  if (isHugeZeroPmd(k, pmd) || pteSpecial(pmd) || folioMapcount(k, ptePfn(pmd)) !== 1) return SKIP;
+  if (isHugeZeroPmd(k, pmd) || pteSpecial(pmd)) return SKIP;
+  const head = ptePfn(pmd);
+  if (givesUpAtLarge(k) ? folioMapcount(k, head) !== 1 : folioMaybeMappedShared(k, head)) return SKIP;
   return whole ? WHOLE : SPLIT;
 }
 
@@ -188,7 +191,7 @@ function nextPage(k: Kernel, first: Ptep, start: number, from: number, end: numb
     if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte)) continue;
     const head = k.pages.head(ptePfn(pte));
     if (k.pages.pages(head) > 1) {
-      const shared = givesUpAtLarge(k) ? k.pages.totalMapcount(ptePfn(pte)) !== 1 : maybeMappedShared(k, head);
+      const shared = givesUpAtLarge(k) ? k.pages.totalMapcount(ptePfn(pte)) !== 1 : folioMaybeMappedShared(k, head);
       if (!shared) return (vpn - from) * KINDS + LARGE;
       if (givesUpAtLarge(k)) return DONE;
       continue;
@@ -201,14 +204,6 @@ function nextPage(k: Kernel, first: Ptep, start: number, from: number, end: numb
 /** Up to v6.8 a walk ends at the first large folio that others map as well, or that cannot be split; later ones skip it. */
 function givesUpAtLarge(k: Kernel): boolean {
   return !since(k.profile, 6, 9);
-}
-
-/** folio_maybe_mapped_shared() of a large folio that is mapped by single entries here. */
-function maybeMappedShared(k: Kernel, head: number): boolean {
-  if (k.pages.entireMapcount(head) > 0) return true;
-  const end = head + k.pages.pages(head);
-  for (let pfn = head; pfn < end; pfn++) if (k.pages.mapcount(pfn) > 1) return true;
-  return false;
 }
 
 /** Pages of a large folio when the range and this table map all of it from its first page on (since v6.9), else 0. */

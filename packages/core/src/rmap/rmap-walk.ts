@@ -33,7 +33,7 @@ export function* rmapWalk(
   if (lock !== undefined && locking !== "held") yield locking === "read" ? downRead(lock) : downWrite(lock);
   for (let vma = 0, goesOn = true; goesOn;) {
     const after = vma;
-    vma = yield step("rmap_walk", () => (ksm === 0 ? nextVma(k, head, after) : nextKsmVma(k, head, after)));
+    vma = yield step("rmap_walk", () => (ksm === 0 ? nextRmapVma(k, head, after) : nextKsmVma(k, head, after)));
     if (vma === 0) break;
     const here = vma;
     const mm = yield step("vma->vm_mm", () => k.vmas.mm(here));
@@ -59,7 +59,8 @@ function* rmapLock(k: Kernel, head: number): Path<Lock | undefined> {
   return inode === 0 ? undefined : k.files.iMmapLock(inode);
 }
 
-function nextVma(k: Kernel, head: number, after: number): number {
+/** The next VMA after `after` (0: the first) whose pages include one of the folio. Inside a step. */
+export function nextRmapVma(k: Kernel, head: number, after: number): number {
   const mapping = k.pages.mapping(head);
   if (mapping === 0) return 0;
   const first = k.pages.index(head);
@@ -70,13 +71,13 @@ function nextVma(k: Kernel, head: number, after: number): number {
 }
 
 /** vma_address(): the first page of `vma` that maps any page of the folio; inside a step. */
-function folioVmaStart(k: Kernel, vma: number, head: number): number {
+export function folioVmaStart(k: Kernel, vma: number, head: number): number {
   if (k.pages.test(head, PG_KSM)) return ksmAddress(k, vma, head);
   return Math.max(k.vmas.start(vma), k.vmas.start(vma) + (k.pages.index(head) - k.vmas.pgoff(vma)));
 }
 
 /** vma_address_end(): page after the last of `vma` that maps any page of the folio; inside a step. */
-function folioVmaEnd(k: Kernel, vma: number, head: number): number {
+export function folioVmaEnd(k: Kernel, vma: number, head: number): number {
   if (k.pages.test(head, PG_KSM)) return k.vmas.end(vma);
   return Math.min(k.vmas.end(vma), k.vmas.start(vma) + (k.pages.index(head) - k.vmas.pgoff(vma)) + k.pages.pages(head));
 }
