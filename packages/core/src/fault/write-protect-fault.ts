@@ -38,7 +38,7 @@ export function doWpPage(k: Kernel, vmf: VmFault, site: UpgradeSite = "wpPageReu
 }
 
 function* wpPage(k: Kernel, vmf: VmFault, site: UpgradeSite): Path<number> {
-  if (!vmf.unshare && vmf.has(VM_WRITE | VM_SHARED | VM_MAYSHARE) && userfaultfdWp(vmf)) {
+  if (!vmf.unshare && userfaultfdWp(vmf)) {
     const outcome = yield* uffdWp(k, vmf);
     if (outcome !== undefined) return outcome;
   }

@@ -6,7 +6,7 @@ import { PG_LOCKED, PG_UPTODATE } from "../page.js";
 import { pteMkuffdWp } from "../pte.js";
 import { folioAddRmapEntire } from "../rmap/rmap.js";
 import { setPteAt } from "../tlb/ptep.js";
-import { VM_MAYSHARE, VM_SHARED } from "../vma.js";
+import { VM_MAYSHARE, VM_SHARED, VM_UFFD_MINOR } from "../vma.js";
 import { addNewAnonRmapPmd } from "../huge/anon-huge-fault.js";
 import { anonVmaPrepare } from "../fault/anon-vma-prepare.js";
 import { folioLock } from "../fault/folio-lock.js";
@@ -31,6 +31,14 @@ function* noPage(k: Kernel, vmf: VmFault): Path<number> {
   if (cached === ABSENT && userfaultfdMissing(vmf)) {
     yield mutexUnlock(k.hugetlb.faultMutex);
     return yield* handleUserfault(k, vmf, "missing");
+  }
+  if (cached !== ABSENT && vmf.has(VM_UFFD_MINOR)) {
+    yield step("folio_put", () => {
+      folioPut(k, cached);
+      return 0;
+    });
+    yield mutexUnlock(k.hugetlb.faultMutex);
+    return yield* handleUserfault(k, vmf, "minor");
   }
   const page = cached === ABSENT ? yield* allocHugetlbFolio(k, vmf.vma, vmf.vpn, false) : cached;
   if (page === 0) return yield* out(k, VM_FAULT_SIGBUS);

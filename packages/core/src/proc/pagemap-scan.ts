@@ -160,8 +160,7 @@ function* protectTable(k: Kernel, t: Thread, start: number, end: number, regions
 }
 
 function isProtected(pte: Pte): boolean {
-  if (ptePresent(pte)) return (pte & PTE_UFFD_WP) !== 0;
-  if (isPteMarker(pte)) return swpType(pte) === SWP_MARKER_UFFD_WP;
+  if (!ptePresent(pte) && isPteMarker(pte) && swpType(pte) === SWP_MARKER_UFFD_WP) return true;
   return !pteNone(pte) && (pte & PTE_UFFD_WP) !== 0;
 }
 

@@ -191,7 +191,9 @@ export class PageSnapshots {
   #markerFlags(pte: Pte): number {
     if (isPteMarker(pte)) {
       const type = swpType(pte);
-      return type === SWP_MARKER_GUARD ? G : type === SWP_MARKER_UFFD_WP ? W : 0;
+      const what = type === SWP_MARKER_GUARD ? G : type === SWP_MARKER_UFFD_WP ? W : 0;
+      // PAGEMAP_SCAN protects a guard page like a swap entry.
+      return (pte & PTE_UFFD_WP) !== 0 ? what | W : what;
     }
     return (pte & PTE_UFFD_WP) !== 0 ? W : 0;
   }
