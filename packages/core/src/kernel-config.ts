@@ -13,6 +13,8 @@ export interface KernelConfig {
   readonly readAheadPages: number;
   /** vm.nr_hugepages: hugetlb pages in the pool. */
   readonly hugetlbPages: number;
+  /** Pages of memory, which only bound what a single mapping may ask for. */
+  readonly memoryPages: number;
   /** Swap slots; 0 is no swap. */
   readonly swapSlots: number;
   /** vm.max_map_count. */
@@ -50,6 +52,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   faultAroundPages: 16,
   readAheadPages: 32,
   hugetlbPages: 64,
+  memoryPages: 524_288,
   swapSlots: 262_144,
   maxMapCount: 65_530,
   mmapMinPage: 16,

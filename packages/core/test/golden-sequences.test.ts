@@ -316,8 +316,8 @@ const ROWS: readonly Golden[] = [
       const file = m.hugetlbFile(512 * 65);
       return () => expect(m.run(m.mapFile(file, 512, 512 * 65))).toBe(-ENOMEM);
     },
-    g1: window("512-33792", "UNMAP"),
-    g3: window("512-33792", "UNMAP"),
+    g1: [...window("512-33792", "UNMAP"), "F 0-1", "X 0-1"],
+    g3: [...window("512-33792", "UNMAP"), "F 0-1", "X 0-1"],
   },
 ];
 

@@ -5,9 +5,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import type { Thread } from "../thread.js";
-import { tlbGatherMmu } from "../tlb/mmu-gather.js";
-import { doVmiMunmap } from "../unmap/munmap.js";
-import { unmapVmas } from "../unmap/unmap-vmas.js";
+import { doVmiMunmap, nextStart, prevEnd, unmapRegion } from "../unmap/munmap.js";
 import {
   VM_ACCOUNT,
   VM_DONTDUMP,
@@ -75,6 +73,9 @@ const LEGACY_MAP_MASK =
   MAP_STACK |
   MAP_HUGETLB;
 
+/** file_mmap_ok(): MAX_LFS_FILESIZE, rounded up, in pages. */
+const MAX_FILE_PAGES = 2 ** 51;
+
 /** The arguments of mmap(2). Addresses, length and offset in bytes. */
 export interface MmapRequest {
   readonly address: number;
@@ -126,8 +127,9 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
   const { flags, prot, offset = 0, file = 0, length } = request;
   if (length === 0) return -EINVAL;
   const pages = Math.ceil(length / PAGE_SIZE);
+  const pgoff = offset / PAGE_SIZE;
   if (!(length > 0) || pages >= 2 ** 52) return -ENOMEM;
-  if (offset / PAGE_SIZE + pages > 2 ** 52) return -EOVERFLOW;
+  if (pgoff + pages > 2 ** 52) return -EOVERFLOW;
   const start = yield step("get_unmapped_area", () => {
     if (k.vmas.count(k.mms.vmaList(t.mm)) > k.config.maxMapCount) return -ENOMEM;
     return getUnmappedArea(k, t.mm, {
@@ -140,12 +142,14 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
     });
   });
   if (start < 0) return start;
-  const vmFlags = yield step("calc_vm_flags", () => encodeFlags(requestedFlags(k, t.mm, prot, flags, pages, file)));
+  const vmFlags = yield step("calc_vm_flags", () =>
+    encodeFlags(requestedFlags(k, t.mm, prot, flags, pages, file, pgoff, hugetlb)),
+  );
   // hugetlb memory is a file's, and files do not grow downwards.
   if (hugetlb && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   if (vmFlags < 0) return vmFlags;
   const wanted = decodeFlags(vmFlags);
-  return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, offset / PAGE_SIZE, hugetlb));
+  return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, pgoff, hugetlb));
 }
 
 // Flags use all 32 bits, and negative step results are errors.
@@ -163,6 +167,8 @@ function requestedFlags(
   flags: number,
   pages: number,
   file: number,
+  pgoff: number,
+  hugetlb: boolean,
 ): { flags: number; error: number } {
   let vm = k.mms.defFlags(mm) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
   if ((prot & PROT_READ) !== 0) vm |= VM_READ;
@@ -175,6 +181,8 @@ function requestedFlags(
     vm |= VM_LOCKED;
   }
   if ((vm & VM_LOCKED) !== 0 && !mlockFutureOk(k, mm, pages)) return refuse(EAGAIN);
+  // Private memory of hugetlb pages has a file too.
+  if ((file !== 0 || hugetlb) && pgoff >= MAX_FILE_PAGES - pages) return refuse(EOVERFLOW);
   const type = flags & MAP_TYPE;
   const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE;
   if (file === 0) {
@@ -204,6 +212,11 @@ export function mlockFutureOk(k: Kernel, mm: number, pages: number): boolean {
   return k.mms.lockedVm(mm) + pages <= k.config.memlockLimit;
 }
 
+/** __vm_enough_memory() with vm.overcommit_memory 0: what is more than all memory and swap together is refused. */
+function vmEnoughMemory(k: Kernel, pages: number): boolean {
+  return pages <= k.config.memoryPages + (k.swap.enabled ? k.config.swapSlots : 0);
+}
+
 /** VM_SOFTDIRTY where the kernel has soft-dirty tracking. */
 export function softDirtyFlag(k: Kernel): number {
   return k.config.softDirty && k.arch.softDirty ? VM_SOFTDIRTY : 0;
@@ -220,9 +233,14 @@ function* mmapRegion(
   pgoff: number,
   hugetlb: boolean,
 ): Path<number> {
+  const accounted = !hugetlb && (wanted & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
+  const sharedMemory = file === 0 && !hugetlb && (wanted & (VM_SHARED | VM_NORESERVE)) === VM_SHARED;
+  const tooMuch = (accounted || sharedMemory) && !vmEnoughMemory(k, end - start);
+  // The file of shared memory is made when what was there is gone, and up to v6.11 nothing is asked before.
+  if (tooMuch && accounted && since(k.profile, 6, 12)) return -ENOMEM;
   const unmapped = yield* doVmiMunmap(k, t, start, end);
   if (unmapped < 0) return unmapped;
-  const accounted = !hugetlb && (wanted & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
+  if (tooMuch) return -ENOMEM;
   const flags = accounted ? wanted | VM_ACCOUNT : wanted;
   const anonymousPrivate = file === 0 && !hugetlb && (flags & VM_MAYSHARE) === 0;
   const offset = anonymousPrivate ? start : pgoff;
@@ -285,8 +303,8 @@ function newVma(
   else if (hugetlb || (flags & VM_MAYSHARE) !== 0) {
     const inode = k.files.createInode(hugetlb ? INODE_HUGETLB : INODE_SHMEM, end - start);
     backing = k.files.open(inode, FMODE_READ | FMODE_WRITE);
-    // shmem_zero_setup() and hugetlb_file_setup() start their file at 0.
-    k.vmas.setRange(vma, start, end, 0);
+    // do_mmap() starts the file of shared memory at 0. hugetlb_file_setup() is before it, and an offset counts.
+    if (!hugetlb) k.vmas.setRange(vma, start, end, 0);
   }
   k.vmas.setFile(vma, backing);
   vmaLinkFile(k, vma);
@@ -307,9 +325,10 @@ function hugetlbfsFileMmap(k: Kernel, mm: number, vma: number): number {
 
 /** What a file's mmap method mapped before it refused is taken away again: listeners hear of an UNMAP. */
 function* undoFileMmap(k: Kernel, t: Thread, vma: number, start: number, end: number): Path {
-  const tlb = yield* tlbGatherMmu(k, t.cpu, t.mm);
-  yield* call("unmap_region", unmapVmas(k, t.cpu, tlb, [vma], start, end));
-  yield* tlb.finish();
+  const list = yield step("mm->mm_mt", () => k.mms.vmaList(t.mm));
+  const ceiling = yield* nextStart(k, list, end);
+  const floor = yield* prevEnd(k, list, start);
+  yield* call("unmap_region", unmapRegion(k, t.cpu, t.mm, [vma], start, end, floor, ceiling));
   yield step("fput, vm_area_free", () => {
     removeVma(k, vma);
     return 0;

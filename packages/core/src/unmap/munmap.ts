@@ -83,14 +83,8 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
     at = yield step("vma->vm_end", () => k.vmas.end(vma));
     if (at >= end) break;
   }
-  const nextStart = yield step("vma_next", () => {
-    const next = k.vmas.find(list, end);
-    return next === 0 ? NO_CEILING : k.vmas.start(next);
-  });
-  const prevEnd = yield step("vma_prev", () => {
-    const index = k.vmas.indexAbove(list, start);
-    return index === 0 ? 0 : k.vmas.end(k.vmas.at(list, index - 1));
-  });
+  const ceiling = yield* nextStart(k, list, end);
+  const floor = yield* prevEnd(k, list, start);
   const growable = yield step("can_downgrade", () => {
     const index = k.vmas.indexAbove(list, end);
     const next = k.vmas.at(list, index);
@@ -105,7 +99,7 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
   });
   const downgrades = unlock && growable === 0;
   if (downgrades) yield* mmapWriteDowngrade(k, mm);
-  yield* call("unmap_region", unmapRegion(k, cpu, mm, vmas, start, end, prevEnd, nextStart));
+  yield* call("unmap_region", unmapRegion(k, cpu, mm, vmas, start, end, floor, ceiling));
   yield step("remove_vma", () => {
     for (const vma of vmas) removeVma(k, vma);
     return 0;
@@ -113,8 +107,24 @@ function* alignMunmap(k: Kernel, t: Thread, start: number, end: number, unlock: 
   return downgrades ? 1 : 0;
 }
 
+/** Where the VMA behind `end` begins: page tables from there on are its. */
+export function* nextStart(k: Kernel, list: number, end: number): Path<number> {
+  return yield step("vma_next", () => {
+    const next = k.vmas.find(list, end);
+    return next === 0 ? NO_CEILING : k.vmas.start(next);
+  });
+}
+
+/** Where the VMA before `start` ends: page tables below are its. */
+export function* prevEnd(k: Kernel, list: number, start: number): Path<number> {
+  return yield step("vma_prev", () => {
+    const index = k.vmas.indexAbove(list, start);
+    return index === 0 ? 0 : k.vmas.end(k.vmas.at(list, index - 1));
+  });
+}
+
 /** unmap_region(): entries, tables and pages of VMAs that are out of the list. */
-function* unmapRegion(
+export function* unmapRegion(
   k: Kernel,
   cpu: number,
   mm: number,
