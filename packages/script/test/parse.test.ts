@@ -86,6 +86,7 @@ describe("both dialects", () => {
     locked: false,
     noreserve: false,
     growsdown: false,
+    stack: false,
     offset: 0,
   };
 
@@ -123,6 +124,7 @@ describe("both dialects", () => {
       offset: 2,
       populate: true,
       locked: true,
+      stack: true,
     });
   });
 

@@ -5,10 +5,10 @@ import { advice, type OpSpec, prot, span, spec } from "./spec.js";
 const MAP_WORDS = ["norepl", "hint", "populate", "noreserve", "locked", "growsdown", "stack"] as const;
 
 type Head = Pick<MapOp, "start" | "pages" | "prot">;
-type Options = { -readonly [K in "placement" | "populate" | "locked" | "noreserve" | "growsdown"]: MapOp[K] };
+type Options = { -readonly [K in "placement" | "populate" | "locked" | "noreserve" | "growsdown" | "stack"]: MapOp[K] };
 
 function options(placement: MapOp["placement"]): Options {
-  return { placement, populate: false, locked: false, noreserve: false, growsdown: false };
+  return { placement, populate: false, locked: false, noreserve: false, growsdown: false, stack: false };
 }
 
 function backing(name: string): Backing {
@@ -26,7 +26,7 @@ function mapShort(line: Line, head: Head): MapOp {
     const word = line.oneOf("a mapping flag", MAP_WORDS);
     if (word === "norepl") chosen.placement = "noreplace";
     else if (word === "hint") chosen.placement = "hint";
-    else if (word !== "stack") chosen[word] = true;
+    else chosen[word] = true;
   }
   return mapOp(head, shared, back, offset, chosen);
 }
@@ -37,7 +37,7 @@ function mapOp(
   shared: boolean,
   back: Backing,
   offset: number,
-  { placement, populate, locked, noreserve, growsdown }: Options,
+  { placement, populate, locked, noreserve, growsdown, stack }: Options,
 ): MapOp {
   return {
     kind: "map",
@@ -52,6 +52,7 @@ function mapOp(
     locked,
     noreserve,
     growsdown,
+    stack,
   };
 }
 

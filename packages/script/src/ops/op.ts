@@ -28,6 +28,7 @@ export interface MapOp extends Span {
   readonly locked: boolean;
   readonly noreserve: boolean;
   readonly growsdown: boolean;
+  readonly stack: boolean;
 }
 
 /** A load or store by the process itself or by one of its children. */

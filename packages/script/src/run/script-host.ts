@@ -28,6 +28,7 @@ export class ScriptHost {
   readonly process: AddressSpace;
   readonly notifier: ProcessNotifier;
   readonly #listen: boolean;
+  readonly #uffdAtRegister: boolean;
   readonly #segments: number;
   readonly #booted: Int32Array;
   readonly #setUps = new Map<string, SetUp>();
@@ -47,6 +48,7 @@ export class ScriptHost {
     this.process = this.machine.createProcess({ name });
     this.notifier = new ProcessNotifier(this.machine.kernel, this.process.mm);
     this.#listen = options.listen !== false;
+    this.#uffdAtRegister = options.uffdAtRegister !== false;
     const { memory } = this.machine;
     this.#segments = memory.segments.length;
     this.#booted = memory.save();
@@ -59,7 +61,7 @@ export class ScriptHost {
     if (this.#current !== undefined) this.#current.segments = own;
     const names = fileNames(script);
     const files = builtInFiles(names, script.arena, kernel.tables.hugePages);
-    const opensUffd = script.statements.some(({ op }) => op.kind === "uffd");
+    const opensUffd = !this.#uffdAtRegister || script.statements.some(({ op }) => op.kind === "uffd");
     const needs = JSON.stringify([names, script.children, opensUffd, files]);
     let setUp = this.#setUps.get(needs);
     if (setUp === undefined) {

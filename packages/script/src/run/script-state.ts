@@ -14,7 +14,7 @@ export class ScriptState {
   readonly #at: number;
   readonly #names: readonly string[];
   readonly #children: number;
-  /** The script opens a userfaultfd itself. */
+  /** A userfaultfd is only there when the script opens one. */
   readonly opensUffd: boolean;
   readonly #pins: Vectors;
   readonly #pinned: number;

@@ -17,6 +17,12 @@ export interface SessionOptions {
    */
   readonly listen?: boolean;
   /**
+   * A script that never opens a userfaultfd gets one with its first registration. Otherwise it has none, and the calls are EBADF.
+   *
+   * @defaultValue true
+   */
+  readonly uffdAtRegister?: boolean;
+  /**
    * The machine's device with DAX to make files on; without one, making such a file is ENOENT. How the file system lays blocks of
    * large files out decides whether huge entries can map them.
    *

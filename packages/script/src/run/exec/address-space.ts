@@ -10,6 +10,7 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MAP_STACK,
   MLOCK_ONFAULT,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
@@ -50,7 +51,8 @@ export function* map(env: Environment, op: MapOp): Path<Outcome> {
     (op.populate ? MAP_POPULATE : 0) |
     (op.locked ? MAP_LOCKED : 0) |
     (op.noreserve ? MAP_NORESERVE : 0) |
-    (op.growsdown ? MAP_GROWSDOWN : 0);
+    (op.growsdown ? MAP_GROWSDOWN : 0) |
+    (op.stack ? MAP_STACK : 0);
   const file = backing.kind === "file" ? yield* descriptor(env, backing.name) : 0;
   const length = op.pages * PAGE;
   return addressed(
