@@ -152,7 +152,7 @@ const conformance = {
       ratios: (rates) => [{ what: "operations a CPU second", value: rates.get("conform()"), ...goal }],
     });
     const machineOf = (name) =>
-      /^(x86|arm64)/.test(name) ? "qemu" : name.startsWith("oracle-finds") ? "oracle" : "linux-6.18";
+      /^(x86|arm64)/.test(name) ? "qemu" : name.includes("-finds") ? "oracle" : "linux-6.18";
     const on = (machine) => sets.filter((name) => machineOf(name) === machine);
     return {
       groups: [

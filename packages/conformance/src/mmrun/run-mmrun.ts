@@ -2,17 +2,19 @@ import type { KernelConfig } from "@mmu-notifier/core";
 import { type OpRecord, parseScripts, type Script, ScriptSession, type SessionOptions } from "@mmu-notifier/script";
 import type { MmrunCase } from "../corpus.js";
 import { describe, type Outcome } from "../divergence.js";
+import { CorpusError } from "../errors.js";
 import type { CaseContext } from "../run-options.js";
 import { MmrunComparison } from "./compare-mmrun.js";
 
 /**
- * The recording machine: huge pages on request, 64 hugetlb pages, one node, no soft-dirty bits, a disk that reads ahead 8 MiB (the
+ * The recording machine: huge pages on request, 64 hugetlb pages, one node of 24 GiB, no soft-dirty bits, a disk that reads ahead 8 MiB (the
  * records say so only by their faults: windows of 1 MiB and more agree with all of them, smaller ones do not).
  */
 const MMRUN_MACHINE: Partial<KernelConfig> = {
   thp: "madvise",
   hugetlbPages: 64,
   nodes: 1,
+  memoryPages: 6_291_456,
   softDirty: false,
   lastFreedFirst: true,
   readAheadPages: 2048,
@@ -40,6 +42,8 @@ function mmrunOptions(
     arch,
     detail,
     config: { ...MMRUN_MACHINE, ...machine, ...config },
+    // The oracle's interpreter, which says what machine it runs on, opens a descriptor when a script does not.
+    uffdAtRegister: machine !== RECORDING_MACHINE,
     ...(registry === undefined ? {} : { registry }),
   };
 }
@@ -56,7 +60,9 @@ export function* runMmrun({ name, arena, records, machine }: MmrunCase, context:
       let got: OpRecord | undefined;
       if (error === undefined) {
         try {
-          got = session.run(script!.statements[step]!);
+          const statement = script!.statements[step];
+          if (statement === undefined) throw new CorpusError(name, step, "the record has no operation");
+          got = session.run(statement);
         } catch (thrown) {
           error = describe(thrown);
         }

@@ -10,6 +10,7 @@ const MAP_PRIVATE = 0x02;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
+const MAP_STACK = 0x2_0000;
 const MAP_LOCKED = 0x2000;
 const MAP_NORESERVE = 0x4000;
 const MAP_POPULATE = 0x8000;
@@ -68,8 +69,10 @@ export function uffdFeatures(script: Script): Needs["uffdFeatures"] {
 }
 
 const address = (page: number): number => ARENA_BASE + page * PAGE;
-const call = (...words: readonly (string | number)[]): string => `call ${words.join(" ")}`;
-const words = (...values: readonly (string | number)[]): string => `w:${values.join(",")}`;
+/** All digits: above 2^53 a number's own text ends in zeros. */
+const exact = (value: string | number): string => (typeof value === "number" ? BigInt(value).toString() : value);
+const call = (...words: readonly (string | number)[]): string => `call ${words.map(exact).join(" ")}`;
+const words = (...values: readonly (string | number)[]): string => `w:${values.map(exact).join(",")}`;
 const place = (pages: number): string => `> place ${pages * PAGE}`;
 const range = ({ start, pages }: { readonly start: number; readonly pages: number }): readonly [number, number] => [
   address(start),
@@ -249,7 +252,8 @@ function map(op: OpOf<"map">): string {
     (op.populate ? MAP_POPULATE : 0) |
     (op.locked ? MAP_LOCKED : 0) |
     (op.noreserve ? MAP_NORESERVE : 0) |
-    (op.growsdown ? MAP_GROWSDOWN : 0);
+    (op.growsdown ? MAP_GROWSDOWN : 0) |
+    (op.stack ? MAP_STACK : 0);
   const file = backing.kind === "file" ? `fd:${backing.name}` : -1;
   return call("mmap", ...range(op), op.prot, flags, file, op.offset * PAGE, place(op.pages));
 }

@@ -3,7 +3,7 @@ import type { Draft } from "./draft.js";
 /** Adds an op, or a few that belong together, to a script. */
 export type Move = (draft: Draft) => void;
 
-const MAP_FLAGS = ["norepl", "hint", "populate", "locked", "noreserve", "growsdown"] as const;
+const MAP_FLAGS = ["norepl", "hint", "populate", "locked", "noreserve", "growsdown", "stack"] as const;
 const MAP_HUGETLB_PRIVATE = 0x4_0022;
 const MAP_FIXED_ANON = 0x32;
 
