@@ -23,16 +23,20 @@ interface Relations {
 
 const NOTHING: IdentityResult = { differ: [], leftOut: [] };
 /** A frame that no page showed before. */
-const NEW = -1;
+export const NEW = -1;
 
 /**
  * Compares the identity of frames before and after an operation on two machines: two pages show the same frame on one
  * exactly if they do on the other, and a frame came from the same place. Whether a frame that an operation frees is
  * the one that it then allocates is the allocator's business and left out.
+ *
+ * @param bothFreed given the pages that showed the two frames before, or {@link NEW}: true when the operation freed what they
+ *   showed, each on its own machine. Which of the freed frames is handed out again is the allocator's business too
  */
 export function compareIdentity(
   expected: { readonly before: FrameMap; readonly now: FrameMap },
   got: { readonly before: FrameMap; readonly now: FrameMap },
+  bothFreed: (from: number, gotFrom: number) => boolean = () => false,
 ): IdentityResult {
   const count = Math.min(expected.now.frames.length, got.now.frames.length);
   if (same(expected.now.frames, got.now.frames) && same(expected.before.frames, got.before.frames)) return NOTHING;
@@ -52,7 +56,9 @@ export function compareIdentity(
     const gotFrom = right.before.get(b) ?? NEW;
     if (from === gotFrom) continue;
     const reused =
-      (from === NEW && freed(expected.before, left, gotFrom)) || (gotFrom === NEW && freed(got.before, right, from));
+      (from === NEW && freed(expected.before, left, gotFrom)) ||
+      (gotFrom === NEW && freed(got.before, right, from)) ||
+      bothFreed(from, gotFrom);
     (reused ? leftOut : differ).push(page);
   }
   return { differ, leftOut };

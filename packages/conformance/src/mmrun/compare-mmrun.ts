@@ -1,9 +1,10 @@
 import type { EventRecord, OpRecord, PageRun } from "@mmu-notifier/script";
 import { type FieldCounts, type FieldDiff, sameJson } from "../field-diff.js";
-import { compareIdentity } from "../identity.js";
+import { compareIdentity, type IdentityResult, NEW } from "../identity.js";
 import type { LeftOut } from "../left-out.js";
 import { PageFacts, sameRuns } from "./page-facts.js";
 import { recordedSignals } from "./recorded-signals.js";
+import { TwiceNumbered } from "./twice-numbered.js";
 
 /** Reason 3 of tlb_flush: this mm's own flush. Other reasons are context switches and other CPUs. */
 const OWN_FLUSH = 3;
@@ -13,6 +14,8 @@ const FLUSHES_ELSEWHERE = /^(ksmrun|exit)\b/;
 const EVENT_FIELDS = ["faults", "notifier", "order", "aging"];
 /** Moves whose destination the kernel chooses when the script does not. */
 const PLACED_BY_KERNEL = /^m?remap\b/;
+/** Ops that show a frame at another page without freeing it. */
+const MOVES_FRAMES = /^(m?remap|uffdmove)\b/;
 
 /**
  * Compares the operations of one script with their records, field by field, in order.
@@ -25,6 +28,7 @@ export class MmrunComparison {
   readonly #counts: FieldCounts;
   readonly #leftOut: LeftOut;
   #before: { readonly expected: readonly PageRun[]; readonly got: readonly PageRun[] } = { expected: [], got: [] };
+  readonly #twice = new TwiceNumbered();
   #diffs: FieldDiff[] = [];
 
   constructor(arena: number, counts: FieldCounts, leftOut: LeftOut) {
@@ -40,7 +44,7 @@ export class MmrunComparison {
     this.#field("result", sameResult(expected, got), resultOf, expected, got);
     this.#field("signal", sameSignal(expected, got), signalOf, expected, got);
     this.#field("vmas", sameJson(expected.vma, got.vma), vmasOf, expected, got);
-    this.#pages(expected.pg, got.pg);
+    this.#pages(expected.pg, got.pg, expected.op);
     this.#events(expected, got);
     this.#before = { expected: expected.pg, got: got.pg };
     return this.#diffs;
@@ -93,7 +97,7 @@ export class MmrunComparison {
     this.#field(name, equal, ({ ev }) => ev.filter(isListed), expected, got);
   }
 
-  #pages(expected: readonly PageRun[], got: readonly PageRun[]): void {
+  #pages(expected: readonly PageRun[], got: readonly PageRun[], op: string): void {
     const { expected: expectedBefore, got: gotBefore } = this.#before;
     if (sameRuns(expected, got) && sameRuns(expectedBefore, gotBefore)) {
       for (const name of ["pages", "identity", "mapcount"]) this.#counts.count(name, true);
@@ -102,9 +106,10 @@ export class MmrunComparison {
     const left = new PageFacts(this.#arena, expected);
     const right = new PageFacts(this.#arena, got);
     this.#column("pages", left.flags, right.flags);
-    const { differ, leftOut } = compareIdentity(
+    const { differ, leftOut } = this.#identity(
       { before: new PageFacts(this.#arena, expectedBefore), now: left },
       { before: new PageFacts(this.#arena, gotBefore), now: right },
+      op,
     );
     if (leftOut.length > 0) this.#leftOut.add("identity of frames that an operation freed and allocated again");
     if (!this.#counts.count("identity", differ.length === 0)) {
@@ -117,12 +122,43 @@ export class MmrunComparison {
     this.#column("mapcount", left.mapCounts, right.mapCounts);
   }
 
+  #identity(
+    expected: { readonly before: PageFacts; readonly now: PageFacts },
+    got: { readonly before: PageFacts; readonly now: PageFacts },
+    op: string,
+  ): IdentityResult {
+    const moves = MOVES_FRAMES.test(op);
+    // Only anonymous memory is freed for certain when an entry goes.
+    const bothFreed = (from: number, gotFrom: number): boolean =>
+      !moves && freedAnon(expected, from) && freedAnon(got, gotFrom);
+    this.#twice.settle(expected.before);
+    this.#twice.settle(expected.now);
+    for (;;) {
+      const result = compareIdentity(expected, got, bothFreed);
+      if (!result.differ.some((page) => this.#twice.learn(page, expected, got))) return result;
+      this.#twice.settle(expected.now);
+      this.#leftOut.add("second numbers that the recorder gave to frames");
+    }
+  }
+
   #column(name: string, expected: ArrayLike<string | number>, got: ArrayLike<string | number>): void {
     const pages: number[] = [];
     for (let page = 0; page < expected.length; page++) if (expected[page] !== got[page]) pages.push(page);
     if (this.#counts.count(name, pages.length === 0)) return;
     this.#diffs.push({ field: name, expected: pick(pages, expected), got: pick(pages, got) });
   }
+}
+
+/** The page showed anonymous memory that nobody else mapped, and shows it no more; or {@link NEW}. */
+function freedAnon({ before, now }: { readonly before: PageFacts; readonly now: PageFacts }, page: number): boolean {
+  if (page === NEW) return true;
+  const flags = before.flags[page]!;
+  return (
+    flags.includes("P") &&
+    !flags.includes("F") &&
+    before.mapCounts[page]! === 1 &&
+    before.frames[page] !== now.frames[page]
+  );
 }
 
 /** Runs [first page, pages, value] of the pages listed. */
