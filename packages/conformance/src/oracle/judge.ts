@@ -6,6 +6,7 @@ import { MmrunComparison } from "../mmrun/compare-mmrun.js";
 import { runMmrun } from "../mmrun/run-mmrun.js";
 import type { CaseContext } from "../run-options.js";
 import type { KernelRun } from "./kernel-run.js";
+import { REPEATED_FAULTS } from "./repeated-faults.js";
 
 /** How one script compares. */
 export interface Verdict {
@@ -43,11 +44,7 @@ export class Judge {
     const { counts, leftOut } = this.#context;
     counts.add(found.counts);
     leftOut.addAll(found.leftOut);
-    if (run.repeated > 0)
-      leftOut.add(
-        "faults that a hypervisor reports again on pieces of a huge entry that is writable by then",
-        run.repeated,
-      );
+    if (run.repeated > 0) leftOut.add(REPEATED_FAULTS, run.repeated);
     const ended = run.records.length === script.statements.length;
     if (!ended)
       leftOut.add(

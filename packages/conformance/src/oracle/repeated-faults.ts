@@ -1,5 +1,9 @@
 import type { EventRecord, OpRecord, PageRun } from "@mmu-notifier/script";
 
+/** Why they are not compared. */
+export const REPEATED_FAULTS =
+  "faults that a hypervisor reports again on pieces of a huge entry that is writable by then";
+
 const HUGE_PAGES = 512;
 /** A write to a page that is present and may only be read, from user mode. */
 const WRITE_PROTECTED = 7;

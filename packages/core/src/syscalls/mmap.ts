@@ -1,6 +1,15 @@
 import { call, type Path, step } from "@mmu-notifier/steps";
 import { EACCES, EAGAIN, EBADF, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from "../errno.js";
-import { FMODE_APPEND, FMODE_READ, FMODE_WRITE, INODE_DAX, INODE_HUGETLB, INODE_PFNMAP, INODE_SHMEM } from "../file.js";
+import {
+  FMODE_APPEND,
+  FMODE_READ,
+  FMODE_WRITE,
+  INODE_DAX,
+  INODE_DISK,
+  INODE_HUGETLB,
+  INODE_PFNMAP,
+  INODE_SHMEM,
+} from "../file.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
@@ -50,6 +59,7 @@ import {
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
   MAP_STACK,
+  MAP_SYNC,
   MAP_TYPE,
   PROT_EXEC,
   PROT_READ,
@@ -149,7 +159,8 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
   if (hugetlb && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   if (vmFlags < 0) return vmFlags;
   const wanted = decodeFlags(vmFlags);
-  return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, pgoff, hugetlb));
+  const sync = (flags & (MAP_TYPE | MAP_SYNC)) === (MAP_SHARED_VALIDATE | MAP_SYNC);
+  return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, pgoff, hugetlb, sync));
 }
 
 // Flags use all 32 bits, and negative step results are errors.
@@ -191,8 +202,8 @@ function requestedFlags(
     if (shared) vm |= VM_SHARED | VM_MAYSHARE;
   } else {
     if (!shared && type !== MAP_PRIVATE) return refuse(EINVAL);
-    if (type === MAP_SHARED_VALIDATE && (flags & ~(LEGACY_MAP_MASK | MAP_FIXED_NOREPLACE)) !== 0)
-      return refuse(EOPNOTSUPP);
+    const known = LEGACY_MAP_MASK | MAP_FIXED_NOREPLACE | (knowsSync(k, file) ? MAP_SYNC : 0);
+    if (type === MAP_SHARED_VALIDATE && (flags & ~known) !== 0) return refuse(EOPNOTSUPP);
     const mode = k.files.mode(file);
     if (shared && (prot & PROT_WRITE) !== 0 && (mode & FMODE_WRITE) === 0) return refuse(EACCES);
     if (shared && (mode & FMODE_APPEND) !== 0 && (mode & FMODE_WRITE) !== 0) return refuse(EACCES);
@@ -204,6 +215,12 @@ function requestedFlags(
   }
   if ((flags & MAP_NORESERVE) !== 0) vm |= VM_NORESERVE;
   return { flags: vm, error: 0 };
+}
+
+/** FOP_MMAP_SYNC: the file system has files that MAP_SYNC is for. Inside a step. */
+function knowsSync(k: Kernel, file: number): boolean {
+  const kind = k.files.kind(k.files.inode(file));
+  return kind === INODE_DISK || kind === INODE_DAX;
 }
 
 /** mlock_future_ok(): the limit on locked memory allows `pages` more. Inside a step. */
@@ -232,6 +249,7 @@ function* mmapRegion(
   file: number,
   pgoff: number,
   hugetlb: boolean,
+  sync: boolean,
 ): Path<number> {
   const accounted = !hugetlb && (wanted & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
   const sharedMemory = file === 0 && !hugetlb && (wanted & (VM_SHARED | VM_NORESERVE)) === VM_SHARED;
@@ -245,6 +263,8 @@ function* mmapRegion(
   const anonymousPrivate = file === 0 && !hugetlb && (flags & VM_MAYSHARE) === 0;
   const offset = anonymousPrivate ? start : pgoff;
   const kind = file === 0 ? 0 : yield step("file->f_op", () => k.files.kind(k.files.inode(file)));
+  // ext4_file_mmap_prepare(): no DAX, no MAP_SYNC. What was there is gone by then.
+  if (sync && kind === INODE_DISK) return -EOPNOTSUPP;
   const special = hugetlb
     ? VM_HUGETLB | VM_DONTEXPAND
     : kind === INODE_PFNMAP

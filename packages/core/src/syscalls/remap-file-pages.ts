@@ -4,7 +4,7 @@ import { filePut } from "../files/file-put.js";
 import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import type { Thread } from "../thread.js";
-import { VM_EXEC, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE } from "../vma.js";
+import { VM_EXEC, VM_HUGETLB, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE } from "../vma.js";
 import { MAP_FIXED, MAP_LOCKED, MAP_POPULATE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE } from "./mman.js";
 import { sysMmap } from "./mmap.js";
 
@@ -27,6 +27,8 @@ function* remap(k: Kernel, t: Thread, startBytes: number, size: number, prot: nu
   const flags = yield step("vma_lookup", () => {
     const vma = k.vmas.lookup(k.mms.vmaList(t.mm), start);
     if (vma === 0 || !k.vmas.has(vma, VM_SHARED) || !sameFileUpTo(k, t.mm, vma, start + pages)) return -EINVAL;
+    // hugetlb_get_unmapped_area() wants whole huge pages.
+    if (k.vmas.has(vma, VM_HUGETLB) && pages % k.tables.hugePages !== 0) return -EINVAL;
     return k.vmas.flags(vma) >>> 0;
   });
   if (flags < 0) return flags;

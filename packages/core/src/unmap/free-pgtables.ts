@@ -2,6 +2,7 @@ import { call, type Path, spinLock, spinUnlock, step } from "@mmu-notifier/steps
 import type { Kernel } from "../kernel.js";
 import { ptePfn, pteTable } from "../pte.js";
 import type { MmuGather } from "../tlb/mmu-gather.js";
+import { taskPages } from "../vma/task-size.js";
 
 /**
  * free_pgtables(): frees the page tables below pages [start, end) that nothing in [0, floor) or [ceiling, ...) can use. They are
@@ -24,7 +25,8 @@ function* free(k: Kernel, tlb: MmuGather, start: number, end: number, floor: num
   if (!k.arch.foldsP4d || !k.profile.flushesFoldedP4d) return;
   const size = span[top]!;
   for (let block = start - (start % size); block < end; block += size) {
-    if (block >= floor && block + size <= ceiling) tlb.freeTable(0, top, block);
+    // The last of them holds the stack of every program.
+    if (block >= floor && block + size <= ceiling && block + size <= taskPages(k)) tlb.freeTable(0, top, block);
   }
 }
 
