@@ -159,7 +159,7 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
   if (hugetlb && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   if (vmFlags < 0) return vmFlags;
   const wanted = decodeFlags(vmFlags);
-  const sync = (flags & (MAP_TYPE | MAP_SYNC)) === (MAP_SHARED_VALIDATE | MAP_SYNC);
+  const sync = (flags & MAP_SYNC) !== 0;
   return yield* call("mmap_region", mmapRegion(k, t, start, start + pages, wanted, file, pgoff, hugetlb, sync));
 }
 
