@@ -175,7 +175,7 @@ function freedAnon({ before, now }: { readonly before: PageFacts; readonly now: 
   return (
     flags.includes("P") &&
     !flags.includes("F") &&
-    before.mapCounts[page]! === 1 &&
+    before.mapCounts[page] === 1 &&
     before.frames[page] !== now.frames[page]
   );
 }
