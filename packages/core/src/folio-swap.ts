@@ -1,5 +1,5 @@
 import type { Kernel } from "./kernel.js";
-import { PG_DIRTY, PG_SWAPCACHE } from "./page.js";
+import { PG_DIRTY, PG_SWAPBACKED, PG_SWAPCACHE, PG_UPTODATE } from "./page.js";
 
 /**
  * page_swap_entry(): the slot of a page whose folio is in the swap cache. A large folio has consecutive slots; its head keeps its
@@ -23,6 +23,17 @@ export function addToSwapCache(k: Kernel, head: number, slot: number): void {
   setFolioSlot(k, head, slot);
   k.pages.mark(head, PG_SWAPCACHE | PG_DIRTY);
   k.pages.get(head, pages);
+}
+
+/** read_swap_cache_async(): the page of `slot`, from the swap cache or read into it, which keeps a reference. Inside a step. */
+export function readSwapCache(k: Kernel, slot: number): number {
+  const cached = k.swap.cached(slot);
+  if (cached !== 0) return cached;
+  const pfn = k.pages.alloc(0, PG_SWAPCACHE | PG_SWAPBACKED | PG_UPTODATE);
+  k.pages.setContent(pfn, k.swap.content(slot));
+  k.pages.setPrivate(pfn, slot);
+  k.swap.setCached(slot, pfn);
+  return pfn;
 }
 
 /** swap_cache_del_folio(): it leaves the swap cache, with the cache's references; slots that nobody refers to are free. Inside a step. */

@@ -1,17 +1,9 @@
 import { call, mightSleep, type Path, step, type Step, waitFor } from "@mmu-notifier/steps";
 import { folioFreeSwap } from "../folio.js";
+import { readSwapCache } from "../folio-swap.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import {
-  PG_ANON,
-  PG_ANON_EXCLUSIVE,
-  PG_KSM,
-  PG_LOCKED,
-  PG_MLOCKED,
-  PG_SWAPBACKED,
-  PG_SWAPCACHE,
-  PG_UPTODATE,
-} from "../page.js";
+import { PG_ANON, PG_ANON_EXCLUSIVE, PG_KSM, PG_LOCKED, PG_MLOCKED, PG_SWAPCACHE } from "../page.js";
 import {
   isMigrationEntry,
   mkPte,
@@ -171,10 +163,7 @@ function* swapRead(k: Kernel, vmf: VmFault, slot: number): Path<number> {
     }
     // Another fault has the page and is about to map it: swapcache_prepare() finds no user of the slot.
     if (k.swap.count(slot) === 0) return 0;
-    const pfn = k.pages.alloc(0, PG_SWAPCACHE | PG_SWAPBACKED | PG_UPTODATE);
-    k.pages.setContent(pfn, k.swap.content(slot));
-    k.pages.setPrivate(pfn, slot);
-    k.swap.setCached(slot, pfn);
+    const pfn = readSwapCache(k, slot);
     k.pages.get(pfn);
     return -pfn;
   });

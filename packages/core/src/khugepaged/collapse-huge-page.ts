@@ -4,18 +4,30 @@ import { VM_FAULT_ERROR, VM_FAULT_RETRY } from "../fault/vm-fault.js";
 import { lockPtl, packEntry, packedPte, packedPtep, unlockPtl } from "../fault/pte-map.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import { folioPut, freeSwapCache } from "../folio.js";
+import { readSwapCache } from "../folio-swap.js";
 import { PAGE_SIZE } from "../geometry.js";
 import { hugeOrder } from "../huge/huge-zero.js";
 import type { Kernel } from "../kernel.js";
 import { PG_DIRTY, PG_LRU, PG_SWAPBACKED, PG_UPTODATE, PG_ANON } from "../page.js";
 import { PMD_LEVEL, PTE_LEVEL } from "../page-table.js";
-import { isSwapPte, mkPte, mkTable, pteMkhuge, pteMkyoung, pteNone, ptePfn, pteSpecial, pteTable } from "../pte.js";
+import {
+  isSwapPte,
+  mkPte,
+  mkTable,
+  pteMkhuge,
+  pteMkyoung,
+  pteNone,
+  ptePfn,
+  pteSpecial,
+  pteTable,
+  swpOffset,
+} from "../pte.js";
 import { folioRemoveRmap } from "../rmap/rmap.js";
 import type { Thread } from "../thread.js";
 import { pmdpCollapseFlush, setPteAt } from "../tlb/ptep.js";
 import { updateMmuCache } from "../tlb/set-access-flags.js";
 import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
-import { SCAN_FAIL, SCAN_SUCCEED, SCAN_SWAPPED, SCAN_VMA_CHECK, scanPmd } from "./scan-pmd.js";
+import { SCAN_BUSY, SCAN_FAIL, SCAN_SUCCEED, SCAN_SWAPPED, SCAN_VMA_CHECK, scanPmd } from "./scan-pmd.js";
 
 /**
  * collapse_huge_page(): replaces the table of the block at `base` by one huge page with copies. The block is announced while its
@@ -36,7 +48,8 @@ function* collapse(k: Kernel, t: Thread, vma: number, base: number, scanned: num
   yield downRead(lock);
   const still = yield step("hugepage_vma_revalidate", () => (covers(k, mm, vma, base) ? 1 : 0));
   if (still === 0) return SCAN_VMA_CHECK;
-  if (scanned === SCAN_SWAPPED && !(yield* swapIn(k, cpu, mm, vma, base))) return SCAN_FAIL;
+  const swapped = scanned === SCAN_SWAPPED ? yield* swapIn(k, cpu, mm, vma, base) : SCAN_SUCCEED;
+  if (swapped !== SCAN_SUCCEED) return swapped;
   yield upRead(lock);
   yield* mmapWriteLock(k, mm);
   const result = yield* underWriteLock(k, cpu, mm, vma, base);
@@ -49,8 +62,11 @@ function covers(k: Kernel, mm: number, vma: number, base: number): boolean {
   return k.vmas.lookup(k.mms.vmaList(mm), base) === vma && k.vmas.end(vma) >= base + k.tables.hugePages;
 }
 
-/** __collapse_huge_page_swapin(): each swapped page comes in, without write access. */
-function* swapIn(k: Kernel, cpu: number, mm: number, vma: number, base: number): Path<boolean> {
+/**
+ * __collapse_huge_page_swapin(): each swapped page comes in, without write access. One that has to be read is still locked by the read
+ * when it is wanted: it stays in the swap cache for the next attempt. A SCAN_ result.
+ */
+function* swapIn(k: Kernel, cpu: number, mm: number, vma: number, base: number): Path<number> {
   for (let vpn = base; vpn < base + k.tables.hugePages; vpn++) {
     const at = vpn;
     const found = yield step("is_swap_pte", () => {
@@ -59,10 +75,17 @@ function* swapIn(k: Kernel, cpu: number, mm: number, vma: number, base: number):
       return isSwapPte(pte) ? packEntry(ptep, pte) : 0;
     });
     if (found === 0) continue;
+    const reads = yield step("folio_lock_or_retry", () => {
+      const slot = swpOffset(packedPte(found));
+      if (k.swap.cached(slot) !== 0) return 0;
+      readSwapCache(k, slot);
+      return 1;
+    });
+    if (reads !== 0) return SCAN_BUSY;
     const fault = yield* swapInPage(k, cpu, vma, vpn, packedPtep(found), packedPte(found));
-    if ((fault & (VM_FAULT_ERROR | VM_FAULT_RETRY)) !== 0) return false;
+    if ((fault & (VM_FAULT_ERROR | VM_FAULT_RETRY)) !== 0) return SCAN_FAIL;
   }
-  return true;
+  return SCAN_SUCCEED;
 }
 
 function* underWriteLock(k: Kernel, cpu: number, mm: number, vma: number, base: number): Path<number> {

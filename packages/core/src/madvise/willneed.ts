@@ -1,8 +1,8 @@
 import { mightSleep, type Path, step } from "@mmu-notifier/steps";
 import { readPage } from "../fault/page-cache.js";
 import { INODE_DISK } from "../file.js";
+import { readSwapCache } from "../folio-swap.js";
 import type { Kernel } from "../kernel.js";
-import { PG_SWAPBACKED, PG_SWAPCACHE, PG_UPTODATE } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import { isSwapPte, SWP_SWAP, swpOffset, swpType } from "../pte.js";
 
@@ -29,10 +29,5 @@ function swapIn(k: Kernel, pgd: number, vpn: number): void {
   const ptep = k.tables.find(pgd, PTE_LEVEL, vpn);
   const pte = ptep === 0 ? 0 : k.tables.get(ptep);
   if (!isSwapPte(pte) || swpType(pte) !== SWP_SWAP) return;
-  const slot = swpOffset(pte);
-  if (k.swap.cached(slot) !== 0) return;
-  const pfn = k.pages.alloc(0, PG_SWAPCACHE | PG_SWAPBACKED | PG_UPTODATE);
-  k.pages.setContent(pfn, k.swap.content(slot));
-  k.pages.setPrivate(pfn, slot);
-  k.swap.setCached(slot, pfn);
+  readSwapCache(k, swpOffset(pte));
 }

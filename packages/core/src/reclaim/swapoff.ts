@@ -3,9 +3,10 @@ import { shmemGetPage } from "../fault/page-cache.js";
 import { lockPtl, unlockPtl } from "../fault/pte-map.js";
 import { vmPageProtOf } from "../fault/vm-page-prot.js";
 import { folioFreeSwap } from "../folio.js";
+import { readSwapCache } from "../folio-swap.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
-import { PG_SWAPBACKED, PG_SWAPCACHE, PG_UPTODATE, PG_ANON, PG_DIRTY } from "../page.js";
+import { PG_ANON, PG_DIRTY } from "../page.js";
 import { PTE_LEVEL } from "../page-table.js";
 import {
   isSwapPte,
@@ -111,13 +112,7 @@ function* unusePte(k: Kernel, mm: number, vpn: number): Path {
 
 function mapped(k: Kernel, vma: number, vpn: number, old: Pte): Pte {
   const slot = swpOffset(old);
-  let pfn = k.swap.cached(slot);
-  if (pfn === 0) {
-    pfn = k.pages.alloc(0, PG_SWAPCACHE | PG_SWAPBACKED | PG_UPTODATE);
-    k.pages.setContent(pfn, k.swap.content(slot));
-    k.pages.setPrivate(pfn, slot);
-    k.swap.setCached(slot, pfn);
-  }
+  const pfn = readSwapCache(k, slot);
   k.pages.get(pfn);
   const exclusive = swpExclusive(old) && since(k.profile, 5, 19);
   if (k.pages.test(pfn, PG_ANON)) folioAddAnonRmap(k, pfn, vma, vpn, exclusive);
