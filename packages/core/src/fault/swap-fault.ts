@@ -230,8 +230,10 @@ function shouldTryToFreeSwap(k: Kernel, vmf: VmFault, pfn: number): boolean {
 function swapEntry(k: Kernel, vmf: VmFault, pfn: number, decision: number): Pte {
   let entry = pteMkyoung(mkPte(pfn, vmPageProt(k, vmf.vmFlags, vmf.kind)));
   if ((vmf.origPte & PTE_SOFT_DIRTY) !== 0) entry = pteMksoftDirty(entry);
-  if ((vmf.origPte & PTE_UFFD_WP) !== 0 && userfaultfdWp(vmf)) entry = pteMkuffdWp(k.pte.wrprotect(entry));
-  if ((decision & WRITABLE) === 0) return entry;
+  // The mark comes back whatever the VMA says now. Up to v6.11 it takes the write permission away last.
+  const marked = (vmf.origPte & PTE_UFFD_WP) !== 0;
+  if (marked) entry = pteMkuffdWp(k.pte.wrprotect(entry));
+  if ((decision & WRITABLE) === 0 || (marked && !since(k.profile, 6, 12))) return entry;
   return vmf.write ? k.pte.mkwrite(k.pte.mkdirty(entry)) : k.pte.mkwrite(entry);
 }
 

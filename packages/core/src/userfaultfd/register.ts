@@ -8,7 +8,7 @@ import { since } from "../kernel-profile.js";
 import type { Thread } from "../thread.js";
 import { UFFD_FEATURE_WP_ASYNC } from "../userfaultfd.js";
 import { VM_HUGETLB, VM_MAYWRITE, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from "../vma.js";
-import { vmaModify, vmaShape } from "../vma/modify.js";
+import { resetFlags, vmaModify, vmaShape } from "../vma/modify.js";
 import { taskPages } from "../vma/task-size.js";
 import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from "../vma/vma-lock.js";
 import { validRange } from "./valid-range.js";
@@ -145,7 +145,7 @@ function* change(
       k.vmas.setUffd(changed, uffd);
       if (before !== 0) k.uffds.put(before);
     }
-    k.vmas.setFlags(changed, flags);
+    resetFlags(k, changed, flags);
     return 0;
   });
   return 0;
