@@ -15,6 +15,8 @@ const FLUSHES_ELSEWHERE = /^(ksmrun|exit)\b/;
 const EVENT_FIELDS = ["faults", "notifier", "order", "aging"];
 /** Moves whose destination the kernel chooses when the script does not. */
 const PLACED_BY_KERNEL = /^m?remap\b/;
+/** Ops that take away what was there: a page that shows a frame again got it anew. */
+const REPLACES = /^(mapx?|rfp)\b/;
 /** Ops that show a frame at another page without freeing it. */
 const MOVES_FRAMES = /^(m?remap|uffdmove)\b/;
 
@@ -147,9 +149,10 @@ export class MmrunComparison {
     op: string,
   ): IdentityResult {
     const moves = MOVES_FRAMES.test(op);
+    const replaces = REPLACES.test(op);
     // Only anonymous memory is freed for certain when an entry goes.
     const bothFreed = (from: number, gotFrom: number): boolean =>
-      !moves && freedAnon(expected, from) && freedAnon(got, gotFrom);
+      !moves && freedAnon(expected, from, replaces) && freedAnon(got, gotFrom, replaces);
     this.#twice.settle(expected.before);
     this.#twice.settle(expected.now);
     for (;;) {
@@ -169,14 +172,18 @@ export class MmrunComparison {
 }
 
 /** The page showed anonymous memory that nobody else mapped, and shows it no more; or {@link NEW}. */
-function freedAnon({ before, now }: { readonly before: PageFacts; readonly now: PageFacts }, page: number): boolean {
+function freedAnon(
+  { before, now }: { readonly before: PageFacts; readonly now: PageFacts },
+  page: number,
+  replaces: boolean,
+): boolean {
   if (page === NEW) return true;
   const flags = before.flags[page]!;
   return (
     flags.includes("P") &&
     !flags.includes("F") &&
     before.mapCounts[page] === 1 &&
-    before.frames[page] !== now.frames[page]
+    (replaces || before.frames[page] !== now.frames[page])
   );
 }
 
