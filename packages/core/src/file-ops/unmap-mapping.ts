@@ -34,7 +34,7 @@ function* unmapRange(k: Kernel, cpu: number, inode: number, first: number, end: 
   yield upRead(k.files.iMmapLock(inode));
 }
 
-/** hugetlb_vmdelete_list(): the same for a hugetlbfs file, with i_mmap_rwsem held for writing. */
+/** hugetlb_vmdelete_list(): the same for a hugetlbfs file, with i_mmap_rwsem held for writing. Markers go with the end of the file only. */
 export function* unmapHugetlbMapping(k: Kernel, cpu: number, inode: number, first: number, end: number): Path {
   yield downWrite(k.files.iMmapLock(inode));
   for (let vma = 0; ;) {
@@ -42,19 +42,19 @@ export function* unmapHugetlbMapping(k: Kernel, cpu: number, inode: number, firs
     vma = yield step("vma_interval_tree_foreach", () => nextVma(k, inode, first, end, after));
     if (vma === 0) break;
     const [from, to] = yield* partOf(k, vma, first, end);
-    yield* call("unmap_hugepage_range", unmapHugepages(k, cpu, vma, from, to));
+    yield* call("unmap_hugepage_range", unmapHugepages(k, cpu, vma, from, to, end === Infinity));
   }
   yield upWrite(k.files.iMmapLock(inode));
 }
 
-function* unmapHugepages(k: Kernel, cpu: number, vma: number, start: number, end: number): Path {
+function* unmapHugepages(k: Kernel, cpu: number, vma: number, start: number, end: number, dropMarkers: boolean): Path {
   const mm = yield step("vma->vm_mm", () => k.vmas.mm(vma));
   const range = { mm, start: start * PAGE_SIZE, end: end * PAGE_SIZE, event: k.profile.hugetlbTruncateEvent } as const;
   // Where __unmap_hugepage_range() announces the range by itself, its caller does not.
   const announces = !k.profile.hugetlbNestedRange;
   if (announces) yield* k.bus.invalidateRangeStart(range);
   const tlb = yield* tlbGatherMmu(k, cpu, mm);
-  yield* unmapHugepageRangeLocked(k, tlb, vma, start, end);
+  yield* unmapHugepageRangeLocked(k, tlb, vma, start, end, dropMarkers);
   if (announces) yield* k.bus.invalidateRangeEnd(range);
   yield* tlb.finish();
 }

@@ -53,6 +53,6 @@ export function* unmapSingleVma(
   const to = yield step("vma->vm_end", () => Math.min(end, k.vmas.end(vma)));
   if (from >= to) return;
   const hugetlb = yield step("is_vm_hugetlb_page", () => (k.vmas.has(vma, VM_HUGETLB) ? 1 : 0));
-  if (hugetlb !== 0) yield* unmapHugepageRange(k, tlb, vma, from, to);
+  if (hugetlb !== 0) yield* unmapHugepageRange(k, tlb, vma, from, to, details.dropMarkers);
   else yield* unmapPageRange(k, cpu, tlb, vma, from, to, details);
 }
