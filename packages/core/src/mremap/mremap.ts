@@ -220,7 +220,7 @@ function* moveTo(k: Kernel, t: Thread, vma: number, { start, oldPages, newPages,
       fixed: (flags & MREMAP_FIXED) !== 0,
       noReplace: false,
       align: k.vmas.has(vma, VM_HUGETLB) ? k.tables.hugePages : 1,
-      thpOffset: k.vmas.file(vma) === 0 && to === 0 ? k.vmas.linearIndex(vma, start) % k.tables.hugePages : -1,
+      thp: k.vmas.file(vma) === 0 && to === 0,
     }),
   );
   if (place < 0) return place;

@@ -148,7 +148,7 @@ function* doMmap(k: Kernel, t: Thread, request: MmapRequest, hugetlb: boolean): 
       fixed: (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0,
       noReplace: (flags & MAP_FIXED_NOREPLACE) !== 0,
       align: hugetlb ? k.tables.hugePages : 1,
-      thpOffset: !hugetlb && file === 0 && request.address === 0 ? 0 : -1,
+      thp: !hugetlb && file === 0 && request.address === 0,
     });
   });
   if (start < 0) return start;

@@ -17,8 +17,8 @@ export interface AddressWish {
   readonly noReplace: boolean;
   /** The first page is a multiple of this. */
   readonly align: number;
-  /** The place in a huge page that anonymous memory starts at, as its offset says; -1 for memory that asks for no place. */
-  readonly thpOffset: number;
+  /** Anonymous memory without a hint, which may be mapped by huge entries. Its offset counts as 0, wherever it comes from. */
+  readonly thp: boolean;
 }
 
 /** vm_start_gap(): where the space that belongs to a VMA begins, its guard gap included. */
@@ -48,13 +48,13 @@ export function getUnmappedArea(k: Kernel, mm: number, wish: AddressWish): numbe
     const next = k.vmas.find(list, hint);
     if (next === 0 || hint + pages <= startWithGap(k, next)) return hint;
   }
-  const aligned = thpAligns(k, wish) ? topDown(k, mm, list, pages, k.tables.hugePages, wish.thpOffset) : 0;
+  const aligned = thpAligns(k, wish) ? topDown(k, mm, list, pages, k.tables.hugePages) : 0;
   return aligned || topDown(k, mm, list, pages, wish.align) || bottomUp(k, list, pages, wish.align, limit) || -ENOMEM;
 }
 
 /** thp_get_unmapped_area(): anonymous memory of whole huge pages may be mapped by huge entries, since v6.7 and v6.13's length check. */
-function thpAligns(k: Kernel, { pages, thpOffset }: AddressWish): boolean {
-  return thpOffset >= 0 && since(k.profile, 6, 7) && pages % k.tables.hugePages === 0;
+function thpAligns(k: Kernel, { pages, thp }: AddressWish): boolean {
+  return thp && since(k.profile, 6, 7) && pages % k.tables.hugePages === 0;
 }
 
 /** The first page that the kernel hands out by itself. */
@@ -62,15 +62,15 @@ function lowest(k: Kernel): number {
   return Math.max(1, k.config.mmapMinPage, k.tables.first);
 }
 
-/** vm_unmapped_area() from mmap_base downwards: the first page is `offset` past a multiple of `align`. 0 when nothing fits. */
-function topDown(k: Kernel, mm: number, list: number, pages: number, align: number, offset = 0): number {
+/** vm_unmapped_area() from mmap_base downwards: the first page is a multiple of `align`. 0 when nothing fits. */
+function topDown(k: Kernel, mm: number, list: number, pages: number, align: number): number {
   let high = k.mms.mmapBase(mm);
   for (let index = k.vmas.indexAbove(list, high - 1); ; index--) {
     const below = index === 0 ? 0 : k.vmas.at(list, index - 1);
     const above = k.vmas.at(list, index);
     if (above !== 0) high = Math.min(high, startWithGap(k, above));
     const low = below === 0 ? lowest(k) : k.vmas.end(below);
-    const start = Math.floor((high - pages - offset) / align) * align + offset;
+    const start = Math.floor((high - pages) / align) * align;
     if (start >= low) return start;
     if (below === 0) return 0;
     high = k.vmas.start(below);
