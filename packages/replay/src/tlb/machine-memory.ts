@@ -3,6 +3,7 @@ import {
   type KernelEvent,
   MAP_ANONYMOUS,
   MAP_FIXED,
+  MAP_NORESERVE,
   MAP_PRIVATE,
   PROT_READ,
   PROT_WRITE,
@@ -18,7 +19,8 @@ import { MAPPED, type TlbBackend, type TlbReplay, WRITABLE } from "./tlb-replay.
 
 const PAGE = 4096;
 const READ_WRITE = PROT_READ | PROT_WRITE;
-const PRIVATE_ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+/** Without reserve: a region may be larger than the machine's memory, of which the program uses a part. */
+const PRIVATE_ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
 /** A flush of more pages than this empties the TLB: dropping them one by one would take longer. */
 const WHOLE_FLUSH = 33;
 
