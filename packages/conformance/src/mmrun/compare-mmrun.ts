@@ -1,11 +1,9 @@
 import type { EventRecord, OpRecord, PageRun } from "@mmu-notifier/script";
 import { type FieldCounts, type FieldDiff, sameJson } from "../field-diff.js";
-import { REPEATED_FAULTS, withoutRepeatedFaults } from "../oracle/repeated-faults.js";
 import { compareIdentity, type IdentityResult, NEW } from "../identity.js";
 import type { LeftOut } from "../left-out.js";
 import { PageFacts, sameRuns } from "./page-facts.js";
 import { recordedSignals } from "./recorded-signals.js";
-import { TwiceNumbered } from "./twice-numbered.js";
 
 /** Reason 3 of tlb_flush: this mm's own flush. Other reasons are context switches and other CPUs. */
 const OWN_FLUSH = 3;
@@ -31,8 +29,6 @@ export class MmrunComparison {
   readonly #counts: FieldCounts;
   readonly #leftOut: LeftOut;
   #before: { readonly expected: readonly PageRun[]; readonly got: readonly PageRun[] } = { expected: [], got: [] };
-  readonly #past: OpRecord[] = [];
-  readonly #twice = new TwiceNumbered();
   #diffs: FieldDiff[] = [];
 
   constructor(arena: number, counts: FieldCounts, leftOut: LeftOut) {
@@ -68,28 +64,11 @@ export class MmrunComparison {
 
   #events(expected: OpRecord, got: OpRecord): void {
     const flushes = this.#comparesFlushes(expected);
-    if (sameEvents(expected.ev, got.ev)) this.#allEvents(flushes);
-    else this.#eachEvent(this.#withoutRepeated(expected, got), got, flushes);
-    this.#past.push(expected);
-  }
-
-  #allEvents(flushes: boolean): void {
-    for (const name of EVENT_FIELDS) this.#counts.count(name, true);
-    if (flushes) this.#counts.count("flushes", true);
-  }
-
-  /** The record without faults that only the hypervisor under the recorder sees, where the model has none of them. */
-  #withoutRepeated(expected: OpRecord, got: OpRecord): OpRecord {
-    if (sameListed(expected.ev, got.ev, isFault, sameEvent)) return expected;
-    const written = new Set<number>();
-    for (const record of this.#past) withoutRepeatedFaults(record, written);
-    const ev = withoutRepeatedFaults(expected, written);
-    if (!sameListed(ev, got.ev, isFault, sameEvent)) return expected;
-    this.#leftOut.add(REPEATED_FAULTS, expected.ev.length - ev.length);
-    return { ...expected, ev };
-  }
-
-  #eachEvent(expected: OpRecord, got: OpRecord, flushes: boolean): void {
+    if (sameEvents(expected.ev, got.ev)) {
+      for (const name of EVENT_FIELDS) this.#counts.count(name, true);
+      if (flushes) this.#counts.count("flushes", true);
+      return;
+    }
     this.#listed("faults", isFault, expected, got);
     this.#listed("notifier", isStart, expected, got);
     this.#field("order", sameOrder(expected.ev, got.ev), orderOf, expected, got);
@@ -153,14 +132,7 @@ export class MmrunComparison {
     // Only anonymous memory is freed for certain when an entry goes.
     const bothFreed = (from: number, gotFrom: number): boolean =>
       !moves && freedAnon(expected, from, replaces) && freedAnon(got, gotFrom, replaces);
-    this.#twice.settle(expected.before);
-    this.#twice.settle(expected.now);
-    for (;;) {
-      const result = compareIdentity(expected, got, bothFreed);
-      if (!result.differ.some((page) => this.#twice.learn(page, expected, got))) return result;
-      this.#twice.settle(expected.now);
-      this.#leftOut.add("second numbers that the recorder gave to frames");
-    }
+    return compareIdentity(expected, got, bothFreed);
   }
 
   #column(name: string, expected: ArrayLike<string | number>, got: ArrayLike<string | number>): void {
