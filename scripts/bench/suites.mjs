@@ -151,14 +151,13 @@ const conformance = {
       variants: [{ name: "conform()", command: [node, passes, ...files.map((name) => join(corpora, name))] }],
       ratios: (rates) => [{ what: "operations a CPU second", value: rates.get("conform()"), ...goal }],
     });
-    const machineOf = (name) =>
-      /^(x86|arm64)/.test(name) ? "qemu" : name.includes("-finds") ? "oracle" : "linux-6.18";
+    const machineOf = (name) => (/^(x86|arm64)/.test(name) ? "qemu" : name.includes("-finds") ? "finds" : "linux-6.18");
     const on = (machine) => sets.filter((name) => machineOf(name) === machine);
     return {
       groups: [
         group("Linux 6.18", on("linux-6.18"), atLeast(20_000)),
         group("kernels in QEMU", on("qemu"), context),
-        group("differences that the oracle has found, most with huge pages", on("oracle"), context),
+        group("finds of fuzzing and of fresh recordings, most with huge pages", on("finds"), context),
       ],
     };
   },
