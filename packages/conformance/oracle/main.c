@@ -59,12 +59,24 @@ static short wait_for(short events, int milliseconds) {
 
 /* ---- the machine ---- */
 
-static long free_huge_pages(void) { return read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"); }
+static long huge_pages(const char *which) {
+    char path[96];
+    snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-2048kB/%s_hugepages", which);
+    return read_number(path);
+}
 
+/* Free ones that are promised to nobody. */
+static long free_huge_pages(void) {
+    long promised = huge_pages("resv");
+    return huge_pages("free") - (promised > 0 ? promised : 0);
+}
+
+/* Pages that are in the pool beyond its size are counted in first when it grows. */
 static void more_huge_pages(long wanted) {
     char value[32], sum[32];
-    long have = read_number(HUGE_PAGES);
+    long have = read_number(HUGE_PAGES), beyond = huge_pages("surplus");
     if (wanted == 0 || have < 0) return;
+    if (beyond > 0) wanted += beyond;
     write_text("/proc/sys/vm/compact_memory", "1");
     snprintf(value, sizeof value, "%ld", wanted);
     snprintf(sum, sizeof sum, "%ld", have + wanted);
