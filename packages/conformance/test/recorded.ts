@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { afterAll } from "vitest";
+import { onTestFinished } from "vitest";
 
 /** The corpora of the package. */
 export const corpus = (name: string): string => fileURLToPath(new URL(`../corpus/${name}`, import.meta.url));
@@ -24,19 +24,13 @@ export function linesOf(file: string, script: string): Line[] {
   });
 }
 
-const folders: string[] = [];
-
-/** A file of this test, in a folder of its own. */
+/** A file of the test that runs, in a folder of its own, which goes when the test ends. */
 export function fileOf(name: string, content: string | Uint8Array): string {
   const folder = mkdtempSync(join(tmpdir(), "mmu-notifier-records-"));
-  folders.push(folder);
+  onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, name);
   writeFileSync(file, content);
   return file;
 }
 
 export const textOf = (lines: readonly Line[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-
-afterAll(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
-});
