@@ -4,7 +4,7 @@ import { PAGE_SIZE } from "../geometry.js";
 import type { Kernel } from "../kernel.js";
 import { since } from "../kernel-profile.js";
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from "../syscalls/mman.js";
-import { mlockFutureOk } from "../syscalls/mmap.js";
+import { mlockFutureOk } from "../syscalls/mmap-flags.js";
 import { mmPopulate } from "../syscalls/populate.js";
 import type { Thread } from "../thread.js";
 import { doVmiMunmap } from "../unmap/munmap.js";

@@ -7,7 +7,8 @@ import { VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRIT
 import { vmaMergeNewRange } from "../vma/merge.js";
 import { taskPages } from "../vma/task-size.js";
 import { mmapWriteLock, mmapWriteUnlock } from "../vma/vma-lock.js";
-import { mlockFutureOk, softDirtyFlag } from "./mmap.js";
+import { softDirtyFlag } from "./mmap.js";
+import { mlockFutureOk } from "./mmap-flags.js";
 import { mmPopulate } from "./populate.js";
 
 const HEAP_FLAGS = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT;
