@@ -162,7 +162,7 @@ function removeMapping(k: Kernel, head: number): boolean {
       const slot = pageSlot(k, head);
       for (let i = 0; i < pages; i++) k.swap.setContent(slot + i, k.pages.content(head + i));
       k.pages.unmark(head, PG_DIRTY);
-      return false;
+      if (!leavesNoWrite(k, head)) return false;
     }
     if (k.pages.refcount(head) !== 1 + pages) return false;
     deleteFromSwapCache(k, head);
@@ -177,10 +177,11 @@ function removeMapping(k: Kernel, head: number): boolean {
     k.pages.mark(head, PG_READAHEAD);
     return false;
   }
+  const written = leavesNoWrite(k, head);
   for (let i = 0; i < pages; i++) k.files.setCached(inode, k.pages.index(head) + i, swapped(k, head + i));
   const slot = k.files.cached(inode, k.pages.index(head));
   k.pages.setMapping(head, 0);
-  if (pages === 1 && slot < 0) {
+  if (pages === 1 && slot < 0 && !written) {
     // The page cache's reference becomes the swap cache's, where the page stays until it has been written and is reclaimed once more.
     k.swap.setCached(-slot, head);
     k.pages.setPrivate(head, -slot);
@@ -190,6 +191,14 @@ function removeMapping(k: Kernel, head: number): boolean {
   }
   k.pages.put(head, pages);
   return free(k, head);
+}
+
+/** swap_writeout(): a folio of zeroes is only marked as such (swap_zeromap_folio_set()), and can go at once. Inside a step. */
+function leavesNoWrite(k: Kernel, head: number): boolean {
+  if (!since(k.profile, 6, 12)) return false;
+  const end = head + k.pages.pages(head);
+  for (let pfn = head; pfn < end; pfn++) if (k.pages.content(pfn) !== 0) return false;
+  return true;
 }
 
 /** shmem_writepage(): what the cache slot holds afterwards: a swap slot, negated, or 0 for a page that was never written. */
